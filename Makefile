@@ -1,0 +1,94 @@
+# `make` alone lists the targets. Everything is installed into .venv and nowhere else.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# Why a stamp carries the Python version: choosing another PYTHON makes another environment.
+PYTHON_TAG := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+MADE       := $(VENV)/.made-$(PYTHON_TAG)
+INSTALLED_DEMO := $(VENV)/.installed-demo
+INSTALLED_DEV  := $(VENV)/.installed-dev
+INSTALLED_FUZZ := $(VENV)/.installed-fuzz
+
+# What decides what an installation contains: the metadata, and sources that are compiled.
+INSTALL_INPUTS := pyproject.toml $(wildcard setup.py) \
+	$(wildcard hypersocket/_speedups/*.pyx hypersocket/_speedups/*.pxd hypersocket/_speedups/*_cy.py)
+
+PYTEST_ARGS  ?=
+FUZZ_SECONDS ?= 60
+FUZZERS      := $(wildcard tests/fuzz/fuzz_*.py)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint format docs pytest fuzz clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo
+	@echo '  PYTHON=python3.12 make test     chooses the Python (3.11 or later)'
+	@echo '  make pytest PYTEST_ARGS="-k sub" passes arguments on'
+
+demo: $(INSTALLED_DEMO)  ## install the package and watch its patterns work over real sockets
+	$(BIN)/hypersocket demo
+
+test: lint docs pytest  ## everything: style, types, documentation, then the whole test suite
+
+lint: $(INSTALLED_DEV)  ## ruff, mypy, pyright and the news fragments
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/towncrier build --draft --version next >/dev/null
+
+format: $(INSTALLED_DEV)  ## put the sources into the one format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+docs: $(INSTALLED_DEV)  ## the documentation, into docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -n -q -b html -d docs/_build/doctrees docs docs/_build/html
+
+# The last thing that `make test` runs, so that its summary is the last thing to be read.
+pytest: $(INSTALLED_DEV)  ## the test suite, with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in tests/fuzz, FUZZ_SECONDS (60) each
+	@test -n '$(FUZZERS)' || { echo 'tests/fuzz holds no fuzz_*.py'; exit 1; }
+	@set -e; for fuzzer in $(FUZZERS); do \
+		corpus=.fuzz/$$(basename $$fuzzer .py); mkdir -p $$corpus; \
+		echo "$$fuzzer, $(FUZZ_SECONDS) s"; \
+		$(BIN)/python $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ $$corpus; \
+	done
+
+clean:  ## remove the environment and everything that was made
+	rm -rf $(VENV) .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov
+	rm -rf build dist *.egg-info docs/_build docs/pictures
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Where Python comes without ensurepip, the pip that is there installs one into the environment.
+$(MADE):
+	@test -n '$(PYTHON_TAG)' || { echo 'There is no "$(PYTHON)" here that runs.' \
+		'hypersocket needs Python 3.11 or later: PYTHON=/path/to/python3.11 make ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'hypersocket needs Python 3.11 or later, and "$(PYTHON)" is $(PYTHON_TAG).' \
+		'Choose another: PYTHON=python3.12 make ...' >&2; exit 1; }
+	@rm -rf $(VENV)
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	else $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --quiet --python $(BIN)/python install pip || { \
+		echo 'Cannot make a virtual environment: "$(PYTHON)" has neither ensurepip nor pip' \
+		'(Debian: apt install python3-venv).' >&2; rm -rf $(VENV); exit 1; }; fi
+	@touch $@
+
+$(INSTALLED_DEMO): $(MADE) $(INSTALL_INPUTS)
+	$(PIP) install --editable '.[cli]'
+	@touch $@
+
+$(INSTALLED_DEV): $(MADE) $(INSTALL_INPUTS)
+	$(PIP) install --editable '.[dev]'
+	@touch $@ $(INSTALLED_DEMO)
+
+$(INSTALLED_FUZZ): $(MADE) $(INSTALL_INPUTS)
+	$(PIP) install --editable '.[test,fuzz]'
+	@touch $@

@@ -1,0 +1,18 @@
+"""What every test shares: how hypothesis looks for examples."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+
+# No deadline and no "too slow": a verdict on time depends on the machine, and belongs in bench/.
+_untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+# "ci" (the default) tries the same examples each time. "explore" looks for new ones, many more of
+# them, and remembers what it found: HYPOTHESIS_PROFILE=explore make pytest
+settings.register_profile("ci", _untimed, derandomize=True, print_blob=True)
+settings.register_profile(
+    "explore", _untimed, derandomize=False, max_examples=5_000, phases=list(Phase)
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
