@@ -41,7 +41,7 @@ lint: $(INSTALLED_DEV)  ## ruff, mypy, pyright and the news fragments
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/towncrier build --draft --version next >/dev/null
+	@$(BIN)/towncrier build --draft --version next >$(VENV)/news 2>&1 || { cat $(VENV)/news; exit 1; }
 
 format: $(INSTALLED_DEV)  ## put the sources into the one format
 	$(BIN)/ruff check --fix-only --quiet .
