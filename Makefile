@@ -47,8 +47,9 @@ format: $(INSTALLED_DEV)  ## put the sources into the one format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
+# -E reads every page each time: a page that was read before would not warn again.
 docs: $(INSTALLED_DEV)  ## the documentation, into docs/_build/html; a warning is an error
-	$(BIN)/sphinx-build -W --keep-going -n -q -b html -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -n -E -q -b html -d docs/_build/doctrees docs docs/_build/html
 
 # The last thing that `make test` runs, so that its summary is the last thing to be read.
 pytest: $(INSTALLED_DEV)  ## the test suite, with branch coverage
