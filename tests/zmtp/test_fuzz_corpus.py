@@ -1,0 +1,53 @@
+"""The fuzzer's seeds, played through its target."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from fuzz.fuzz_zmtp import TYPES, play, test_one_input as one_input
+from hypersocket.zmtp import HandshakeSucceeded, Limits
+
+CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"
+SEEDS = sorted(CORPUS.glob("*.bin"))
+
+
+def test_there_are_seeds() -> None:
+    assert len(SEEDS) >= 16
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("how", [0, 1, 7, 0x80, 0x83])
+def test_seed(seed: Path, how: int) -> None:
+    data = seed.read_bytes()
+    one_input(data[:1] + bytes((how,)) + data[2:])
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
+def test_mutations_of_a_seed(seed: Path) -> None:
+    data = seed.read_bytes()
+    chance = random.Random(seed.stem)
+    for _ in range(200):
+        mutant = bytearray(data)
+        for _ in range(chance.randint(1, 4)):
+            mutant[chance.randrange(len(mutant))] = chance.choice((0, 1, 4, 0x7F, 0xFF))
+        one_input(bytes(mutant))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pipeline", "request-reply", "routing", "subscriptions", "upstream", "heartbeats"],
+)
+@pytest.mark.parametrize("side", ["bound", "connecting"])
+def test_what_libzmq_said_is_understood(name: str, side: str) -> None:
+    data = (CORPUS / f"{name}.{side}.bin").read_bytes()
+    events, reason, _, _ = play(TYPES[data[0]], data[2:], len(data), Limits(), 1000)
+    assert reason is None
+    first = events[0]
+    assert isinstance(first, HandshakeSucceeded)
+    assert first.peer.version == (3, 1)
+    assert len(events) > 1 or name in ("pipeline", "heartbeats")
+
+
