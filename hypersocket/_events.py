@@ -142,6 +142,9 @@ MonitorEvent: TypeAlias = (
     | EventsMissed
 )
 
+Make: TypeAlias = Callable[[], MonitorEvent]
+"""Makes an event; called only when there is somebody to tell."""
+
 
 class Monitor:
     """The events of one socket from the moment of entering on, as an async iterator.
@@ -222,7 +225,7 @@ class Monitors:
         """Stop telling ``monitor``."""
         self._open.remove(monitor)
 
-    def tell(self, make: Callable[[], MonitorEvent]) -> None:
+    def tell(self, make: Make) -> None:
         """Give every monitor the event, which is made only if there is one."""
         if self._open:
             event = make()

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from .._events import MonitorEvent
+from .._events import Make
 from .._option_groups import SocketOptions
 from ._pipe import Pipe
 
@@ -38,7 +38,7 @@ class Host(Protocol):
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a task for as long as the socket lives. It may not raise."""
 
-    def tell(self, make: Callable[[], MonitorEvent]) -> None:
+    def tell(self, make: Make) -> None:
         """Tell the monitors, if there are any."""
 
     def log(self, level: int, text: str, *args: object) -> None:
@@ -67,6 +67,10 @@ class Binding(ABC):
         (:func:`trio.current_time`) the other side may be given time to take what is under way.
         Whether cancelled or not, on return every pipe has ended.
         """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End everything at once: on return every pipe has ended, and the tasks will."""
 
 
 class Transport(ABC):

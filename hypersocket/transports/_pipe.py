@@ -22,6 +22,9 @@ from .._stats import Counters, PeerStats
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NO_BOUND = 1 << 30
+"""Room where there is no high-water mark."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -104,6 +107,7 @@ class Pipe:
 
     __slots__ = (
         "_conflate",
+        "_forsaken",
         "_held",
         "_in_flight",
         "_inbox",
@@ -111,6 +115,7 @@ class Pipe:
         "_outbox",
         "_outgoing_full",
         "_owner",
+        "closing",
         "connected",
         "counters",
         "dialled",
@@ -143,6 +148,7 @@ class Pipe:
         self.link: Link | None = None
         self.peer: Peer | None = None
         self.connected = False
+        self.closing = False  # it takes no more messages; what it has is being written
         self.gone = False
         self.routing_id = b""  # a ROUTER's name for the peer
         self.subscriptions = 0  # held by the peer; a publisher keeps count
@@ -153,6 +159,7 @@ class Pipe:
         self._incoming_full = False
         self._outgoing_full = False
         self._held = False
+        self._forsaken = False  # what is in flight is not to be sent again
 
     def __repr__(self) -> str:
         who = self.peer.address if self.peer else "nobody yet"
@@ -161,24 +168,25 @@ class Pipe:
     # The socket's face
 
     @property
-    def writable(self) -> bool:
-        """Whether :meth:`send` has room."""
-        return self.room_out(1)
-
-    def room_out(self, count: int) -> bool:
-        """Whether ``count`` messages fit below the high-water mark.
-
-        More messages than the mark are let through when the queue is empty.
-        """
-        if self.gone:
-            return False
+    def room_out(self) -> int:
+        """How many messages fit below the high-water mark."""
+        if self.gone or self.closing:
+            return 0
         if not self.sndhwm or self._conflate:
+            return NO_BOUND
+        return max(0, self.sndhwm - len(self._outbox) - self._in_flight)
+
+    @property
+    def writable(self) -> bool:
+        """Whether :meth:`send` has room; when not, the owner is told as soon as it has."""
+        if self.room_out:
             return True
-        queued = len(self._outbox) + self._in_flight
-        if queued + count <= self.sndhwm or not queued:
-            return True
-        self._outgoing_full = True
+        self.want_room()
         return False
+
+    def want_room(self) -> None:
+        """Have the owner told when messages have been written."""
+        self._outgoing_full = True
 
     def send(self, message: Message) -> None:
         """Queue one message, which the pipe owns from now on. The caller has seen to the room."""
@@ -245,7 +253,13 @@ class Pipe:
         return count
 
     def reset(self, reason: Reason) -> None:
-        """End the connection; a dialled pipe gets a new one."""
+        """End the connection, and forget what was sent and not written; a dialled pipe gets a
+        new connection, to which nothing of that is sent.
+        """
+        self._outbox.clear()
+        self._forsaken = self._in_flight > 0
+        if not self.dialled:
+            self.closing = True
         if self.link is not None:
             self.link.reset(reason)
 
@@ -330,7 +344,7 @@ class Pipe:
         if self._held:
             return 0
         if not self.rcvhwm or self._conflate:
-            return 1 << 30
+            return NO_BOUND
         room = self.rcvhwm - len(self._inbox)
         if room <= 0:
             self._incoming_full = True
@@ -381,6 +395,8 @@ class Pipe:
 
     def written(self, count: int, size: int) -> None:
         """``count`` of the messages taken, of ``size`` bytes in all, were written whole."""
+        if self.gone:
+            return
         self._in_flight -= count
         self.counters.messages_out += count
         self.counters.bytes_out += size
@@ -391,7 +407,18 @@ class Pipe:
         if self.gone:
             return
         self._in_flight -= len(messages)
-        self._outbox.extendleft(reversed(messages))
+        if not self._forsaken:
+            self._outbox.extendleft(reversed(messages))
+        self._forsaken = False
+
+    def lost(self, count: int, reason: DropReason) -> None:
+        """``count`` messages that were taken may have been written in part; they are dropped."""
+        if self.gone:
+            return
+        self._in_flight -= count
+        self._forsaken = False
+        self.drop(reason, count)
+        self._room_again()
 
     def _room_again(self) -> None:
         if self._outgoing_full:

@@ -1,0 +1,345 @@
+"""What stands behind every socket: its pipes, its endpoints, its tasks, its counters.
+
+Transports see it as :class:`hypersocket.transports.Host`, pipes as their owner. It keeps the books
+that all socket types share, and hands on to the socket what depends on the type.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from .. import _events as events
+from .._errors import HypersocketError
+from .._option_groups import SocketOptions
+from .._reasons import DropReason, Reason
+from .._stats import Counters, SocketStats
+from ..transports import Binding, Pipe, resolve
+
+if TYPE_CHECKING:
+    from ._socket import Socket
+
+logger = logging.getLogger("hypersocket")
+
+
+class SocketHost:
+    """The transports' and pipes' view of one socket."""
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+        self.monitors = events.Monitors()
+        self.pipes: dict[Pipe, None] = {}  # an ordered set
+        self.bound: dict[str, Binding] = {}
+        self.dialled: dict[str, list[Binding]] = {}
+        self.tasks: trio.Nursery | None = None
+        self.closing = False
+        self._closed = trio.Event()
+        self._draining: list[Pipe] = []  # gone, with messages that can still be received
+        self._past = Counters()  # of pipes that are gone, and of no pipe
+        self._handshake_failures = 0
+        self._changed = trio.lowlevel.ParkingLot()
+
+    # As its transports see it
+
+    @property
+    def socket_type(self) -> str:
+        """The ZMTP name."""
+        return self._socket.socket_type
+
+    @property
+    def options(self) -> SocketOptions:
+        """The socket's options."""
+        return self._socket
+
+    @property
+    def announced_routing_id(self) -> bytes:
+        """What peers are told as Identity."""
+        return getattr(self._socket, "routing_id", b"")
+
+    def open_pipe(self, endpoint: str, *, dialled: bool) -> Pipe:
+        """Make a pipe. A dialled one is the socket's at once, the other when it is established."""
+        socket = self._socket
+        pipe = Pipe(
+            self,
+            endpoint=endpoint,
+            dialled=dialled,
+            sndhwm=getattr(socket, "sndhwm", 0),
+            rcvhwm=getattr(socket, "rcvhwm", 1000),
+            conflate=getattr(socket, "conflate", False),
+        )
+        if dialled:
+            self.pipes[pipe] = None
+            socket._pipe_opened(pipe)
+        return pipe
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run a task until the socket closes."""
+        assert self.tasks is not None
+        self.tasks.start_soon(self._run_task, function, args)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run_task(
+        self, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        try:
+            await function(*args)
+        except Exception:
+            # Whatever went wrong concerns one endpoint or peer; the program goes on.
+            logger.exception("%s: a task failed", self._socket)
+
+    def tell(self, make: events.Make) -> None:
+        """Tell the monitors."""
+        self.monitors.tell(make)
+
+    def log(
+        self, level: int, text: str, *args: object, exc_info: BaseException | None = None
+    ) -> None:
+        """Log with the socket's type before the text."""
+        if logger.isEnabledFor(level):
+            logger.log(level, f"{self.socket_type} {text}", *args, exc_info=exc_info)
+
+    def handshake_failed(self) -> None:
+        """Count a handshake that failed."""
+        self._handshake_failures += 1
+
+    # As its pipes see it
+
+    def pipe_connected(self, pipe: Pipe) -> None:
+        """A peer has shaken hands; the socket may refuse it."""
+        self._socket._pipe_connected(pipe)
+        self.pipes[pipe] = None
+        self._changed.unpark_all()
+
+    def pipe_disconnected(self, pipe: Pipe, reason: Reason, detail: str) -> None:
+        """A dialled pipe has lost its connection."""
+        self._tell_disconnected(pipe, reason, detail)
+        self._socket._pipe_disconnected(pipe)
+
+    def pipe_gone(self, pipe: Pipe, reason: Reason, detail: str) -> None:
+        """A pipe has ended."""
+        known = pipe in self.pipes
+        self.pipes.pop(pipe, None)
+        self._past.add(pipe.counters)
+        if pipe.readable:
+            self._draining.append(pipe)
+        if pipe.connected:
+            self._tell_disconnected(pipe, reason, detail)
+        if known:
+            self._socket._pipe_gone(pipe)
+        self._changed.unpark_all()
+
+    def pipe_readable(self, pipe: Pipe) -> None:
+        """A pipe has messages."""
+        self._socket._pipe_readable(pipe)
+
+    def pipe_writable(self, pipe: Pipe) -> None:
+        """A pipe has room."""
+        self._socket._pipe_writable(pipe)
+
+    def pipe_flushed(self, pipe: Pipe) -> None:
+        """A pipe has written everything."""
+        if self.closing:
+            self._changed.unpark_all()
+
+    def pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
+        """A peer told of a subscription."""
+        self._socket._pipe_subscription(pipe, topic, wanted)
+
+    def pipe_dropped(self, pipe: Pipe, reason: DropReason, count: int) -> None:
+        """A pipe has begun to drop messages."""
+        peer = pipe.peer
+        self._tell_dropped(
+            reason,
+            count,
+            endpoint=pipe.endpoint,
+            address=peer.address if peer else "",
+            socket_type=peer.socket_type if peer else "",
+            routing_id=pipe.routing_id,
+        )
+
+    # As the socket uses it
+
+    def drop(self, reason: DropReason, count: int = 1) -> None:
+        """Count messages that were dropped for want of a peer."""
+        if self._past.drop(reason, count):
+            self._tell_dropped(reason, count, endpoint="")
+
+    def _tell_dropped(
+        self,
+        reason: DropReason,
+        count: int,
+        *,
+        endpoint: str,
+        address: str = "",
+        socket_type: str = "",
+        routing_id: bytes = b"",
+    ) -> None:
+        # Conflation is asked for; everything else somebody should look at.
+        self.log(
+            logging.DEBUG if reason is DropReason.CONFLATED else logging.WARNING,
+            "%s: dropping messages%s: %s (%d so far; more are counted in stats())",
+            endpoint or "no peer",
+            f" of {address}" if address else "",
+            reason,
+            count,
+        )
+        self.tell(
+            lambda: events.MessagesDropped(
+                time=trio.current_time(),
+                endpoint=endpoint,
+                address=address,
+                socket_type=socket_type,
+                routing_id=routing_id,
+                reason=reason,
+                count=count,
+            )
+        )
+
+    def _tell_disconnected(self, pipe: Pipe, reason: Reason, detail: str) -> None:
+        peer = pipe.peer
+        assert peer is not None
+        self.log(
+            logging.DEBUG if reason in _ORDINARY_ENDS else logging.WARNING,
+            "%s: disconnected from %s: %s",
+            pipe.endpoint,
+            peer.address or "peer",
+            detail or reason,
+        )
+        self.tell(
+            lambda: events.Disconnected(
+                time=trio.current_time(),
+                endpoint=pipe.endpoint,
+                address=peer.address,
+                socket_type=peer.socket_type,
+                routing_id=pipe.routing_id or peer.routing_id,
+                reason=reason,
+                detail=detail,
+            )
+        )
+
+    async def bind(self, endpoint: str) -> str:
+        """Listen at an endpoint."""
+        transport, address = resolve(endpoint, binding=True)
+        try:
+            binding = await transport.bind(address, self)
+        except (HypersocketError, OSError) as error:
+            text = str(error)
+            self.tell(
+                lambda: events.BindFailed(time=trio.current_time(), endpoint=endpoint, error=text)
+            )
+            raise
+        if self.closing:
+            binding.close()
+            raise trio.ClosedResourceError("the socket was closed while it was being bound")
+        self.bound[binding.endpoint] = binding
+        self.tell(lambda: events.Listening(time=trio.current_time(), endpoint=binding.endpoint))
+        return binding.endpoint
+
+    async def connect(self, endpoint: str) -> None:
+        """Start connecting to an endpoint."""
+        transport, address = resolve(endpoint, binding=False)
+        binding = await transport.connect(address, self)
+        if self.closing:
+            binding.close()
+            raise trio.ClosedResourceError("the socket was closed while it was connecting")
+        self.dialled.setdefault(endpoint, []).append(binding)
+
+    async def end(self, binding: Binding, linger: float) -> None:
+        """Close one endpoint, after what was sent by it is written, for up to ``linger``."""
+        deadline = trio.current_time() + linger
+        try:
+            for pipe in binding.pipes:
+                pipe.closing = True
+            with trio.move_on_at(deadline):
+                while not all(pipe.flushed for pipe in binding.pipes):
+                    await self._wait_flushed()
+            await binding.aclose(deadline)
+        finally:
+            binding.close()
+            self._tell_closed(binding)
+
+    async def _wait_flushed(self) -> None:
+        # Flushing is told only while closing; ending one endpoint is rare enough to look now
+        # and then.
+        if self.closing:
+            await self._changed.park()
+        else:
+            await trio.sleep(0.005)
+
+    def _tell_closed(self, binding: Binding) -> None:
+        self.tell(lambda: events.Closed(time=trio.current_time(), endpoint=binding.endpoint))
+
+    async def wait_changed(self) -> None:
+        """Wait until a peer has come or gone, or the socket closes."""
+        await self._changed.park()
+
+    def changed(self) -> None:
+        """Wake those who wait for a change."""
+        self._changed.unpark_all()
+
+    async def close(self, deadline: float) -> None:
+        """Write what was sent, until ``deadline``, then close; closed on return in any case."""
+        if self.closing:
+            await self._closed.wait()
+            return
+        self.closing = True
+        self._socket._closing()
+        bindings = self._all_bindings()
+        try:
+            if deadline > trio.current_time():
+                with trio.move_on_at(deadline):
+                    while not all(pipe.flushed for pipe in self.pipes):
+                        await self._changed.park()
+                async with trio.open_nursery() as nursery:
+                    for binding in bindings:
+                        nursery.start_soon(binding.aclose, deadline)
+            else:
+                await trio.lowlevel.checkpoint()
+        finally:
+            for binding in bindings:
+                binding.close()
+                self._tell_closed(binding)
+            for pipe in tuple(self.pipes):
+                pipe.close(Reason.CLOSED_BY_US)
+            if self.tasks is not None:
+                self.tasks.cancel_scope.cancel()
+            self.bound.clear()
+            self.dialled.clear()
+            self.monitors.end()
+            self._changed.unpark_all()
+            self._closed.set()
+
+    def _all_bindings(self) -> list[Binding]:
+        return [*self.bound.values(), *(one for some in self.dialled.values() for one in some)]
+
+    def stats(self) -> SocketStats:
+        """A snapshot."""
+        peers = tuple(pipe.stats() for pipe in self.pipes)
+        self._draining = [pipe for pipe in self._draining if pipe.readable]
+        total = Counters()
+        total.add(self._past)
+        for pipe in self.pipes:
+            total.add(pipe.counters)
+        return SocketStats(
+            messages_in=total.messages_in,
+            messages_out=total.messages_out,
+            bytes_in=total.bytes_in,
+            bytes_out=total.bytes_out,
+            queued_in=sum(peer.queued_in for peer in peers)
+            + sum(pipe.stats().queued_in for pipe in self._draining)
+            + self._socket._held_messages(),
+            queued_out=sum(peer.queued_out for peer in peers),
+            dropped=total.dropped,
+            drops=dict(total.drops),
+            connects=total.connects,
+            disconnects=total.disconnects,
+            handshake_failures=self._handshake_failures,
+            peers=peers,
+        )
+
+
+_ORDINARY_ENDS = frozenset({Reason.CLOSED_BY_PEER, Reason.CLOSED_BY_US, Reason.REQUEST_ABANDONED})
+

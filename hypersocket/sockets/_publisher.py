@@ -1,0 +1,265 @@
+"""Publishers: PUB and XPUB (RFC 29)."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+
+from .._errors import ProtocolError, StateError
+from .._message import Message, to_bytes
+from .._option_groups import ConflateOptions, PublisherOptions, XPubOptions
+from .._reasons import DropReason, Reason
+from .._speedups.prefix_tree import PrefixTree
+from ..transports import Pipe
+from ._fair_queue import FairQueue
+from ._receiving import BatchReceiver
+from ._sending import BatchSender
+
+
+def topic_bytes(topic: bytes | str) -> bytes:
+    """A topic as bytes; text is encoded as UTF-8."""
+    return topic.encode() if isinstance(topic, str) else to_bytes(topic)
+
+
+class Publisher(PublisherOptions, BatchSender):
+    """Sends each message to all peers that subscribe to a prefix of its first frame.
+
+    A peer that is full does not get the message, which is counted as dropped for it; with
+    ``xpub_nodrop`` sending waits for it instead.
+    """
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self._tree: PrefixTree[Pipe] = PrefixTree()
+        self._held: dict[Pipe, dict[bytes, int]] = {}  # each peer's subscriptions, counted
+
+    async def wait_subscribed(self, topic: bytes | str, subscribers: int = 1) -> None:
+        """Wait until at least ``subscribers`` peers hold a subscription that matches ``topic``.
+
+        What is sent then reaches them, which answers the slow joiner: a publisher that sends as
+        soon as it is open sends to nobody.
+
+        Raises:
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+        """
+        topic = topic_bytes(topic)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            self._check_open()
+            if len(self._tree.matches(topic)) >= subscribers:
+                break
+            await self._host.wait_changed()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    # Subscriptions
+
+    def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
+        self._apply(pipe, topic, wanted)
+
+    def _check_bounds(self, pipe: Pipe, topic: bytes) -> None:
+        if len(topic) > self.max_topic_size:
+            raise ProtocolError(
+                f"a subscription of {len(topic)} bytes is over max_topic_size "
+                f"({self.max_topic_size})",
+                Reason.TOPIC_TOO_LONG,
+            )
+        if pipe.subscriptions >= self.max_subscriptions:
+            raise ProtocolError(
+                f"more subscriptions than max_subscriptions ({self.max_subscriptions})",
+                Reason.TOO_MANY_SUBSCRIPTIONS,
+            )
+
+    def _apply(self, pipe: Pipe, topic: bytes, wanted: bool) -> tuple[bool, bool] | None:
+        """Let a subscription take effect, or end.
+
+        Returns:
+            None if there was none to end. Else whether it was the topic's first or last, and
+            whether it was this peer's first or last of the topic.
+        """
+        held = self._held.setdefault(pipe, {})
+        if wanted:
+            self._check_bounds(pipe, topic)
+            change = self._tree.add(topic, pipe)
+            held[topic] = held.get(topic, 0) + 1
+            pipe.subscriptions += 1
+            self._host.changed()
+            return change
+        ended = self._tree.discard(topic, pipe)
+        if ended is not None:
+            pipe.subscriptions -= 1
+            held[topic] -= 1
+            if not held[topic]:
+                del held[topic]
+        return ended
+
+    def _forget(self, pipe: Pipe) -> list[bytes]:
+        """End all subscriptions of a peer; returns the topics that nobody holds now."""
+        orphans = []
+        for topic, times in self._held.pop(pipe, {}).items():
+            for _ in range(times):
+                ended = self._tree.discard(topic, pipe)
+            if ended is not None and ended[0]:
+                orphans.append(topic)
+        pipe.subscriptions = 0
+        return orphans
+
+    def _pipe_disconnected(self, pipe: Pipe) -> None:
+        super()._pipe_disconnected(pipe)
+        self._forget(pipe)
+        # What was for the subscriptions of that connection is not for those of the next.
+        pipe.drop(DropReason.PEER_GONE, pipe.discard_outgoing())
+
+    def _pipe_gone(self, pipe: Pipe) -> None:
+        super()._pipe_gone(pipe)
+        self._forget(pipe)
+        self._pump_senders()
+
+    def _pipe_writable(self, pipe: Pipe) -> None:
+        super()._pipe_writable(pipe)
+        self._pump_senders()
+
+    # Messages
+
+    def _audience(self, message: Message) -> list[Pipe]:
+        topic = message[0] if isinstance(message, list) else message
+        matching = self._tree.matches(topic)
+        if self.invert_matching:
+            return [p for p in self._host.pipes if p.connected and p not in matching]
+        return list(matching)
+
+    def _offer(self, message: Message) -> bool:
+        audience = self._audience(message)
+        if self.xpub_nodrop and not all([pipe.writable for pipe in audience]):
+            return False
+        for pipe in audience:
+            if pipe.writable:
+                pipe.send(message)
+            else:
+                pipe.drop(DropReason.HIGH_WATER_MARK)
+        return True
+
+    def _offer_batch(self, messages: list[Message]) -> bool:
+        if self.xpub_nodrop and not self._fits(messages):
+            return False
+        for message in messages:
+            for pipe in self._audience(message):
+                if pipe.writable or self.xpub_nodrop:
+                    pipe.send(message)
+                else:
+                    pipe.drop(DropReason.HIGH_WATER_MARK)
+        return True
+
+    def _fits(self, messages: list[Message]) -> bool:
+        shares: dict[Pipe, int] = {}
+        for message in messages:
+            for pipe in self._audience(message):
+                shares[pipe] = shares.get(pipe, 0) + 1
+        fits = True
+        for pipe, share in shares.items():
+            if pipe.room_out < share and not pipe.flushed:
+                pipe.want_room()
+                fits = False
+        return fits
+
+
+class Pub(ConflateOptions, Publisher):
+    """Sends each message to all SUB peers that subscribe to a prefix of its first frame."""
+
+    socket_type = "PUB"
+
+
+class XPub(XPubOptions, BatchReceiver, Publisher):
+    """A PUB that receives its peers' subscriptions: ``b"\\x01" + topic`` for the first of a
+    topic, ``b"\\x00" + topic`` when the last has ended.
+
+    Other messages that XSUB peers send are received as they are.
+    """
+
+    socket_type = "XPUB"
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self._queue = FairQueue()
+        self._news: deque[tuple[Pipe | None, bytes]] = deque()
+        self._holding: set[Pipe] = set()
+        self._last_from: Pipe | None = None  # whose subscription was received last
+
+    def subscribe(self, topic: bytes | str) -> None:
+        """With ``xpub_manual``: subscribe the peer whose subscription was received last.
+
+        Raises:
+            StateError: ``xpub_manual`` is off, or no subscription was received yet.
+        """
+        pipe = self._manual_peer()
+        if pipe is not None:
+            self._apply(pipe, topic_bytes(topic), True)
+
+    def unsubscribe(self, topic: bytes | str) -> None:
+        """With ``xpub_manual``: the opposite of :meth:`subscribe`."""
+        pipe = self._manual_peer()
+        if pipe is not None:
+            self._apply(pipe, topic_bytes(topic), False)
+
+    def _manual_peer(self) -> Pipe | None:
+        if not self.xpub_manual:
+            raise StateError("subscriptions take effect by themselves: turn on xpub_manual first")
+        if self._last_from is None:
+            raise StateError("no subscription was received yet whose peer this could be for")
+        return None if self._last_from.gone else self._last_from
+
+    def _pipe_connected(self, pipe: Pipe) -> None:
+        super()._pipe_connected(pipe)
+        if self.xpub_welcome_msg is not None:
+            pipe.send(self.xpub_welcome_msg)
+
+    def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
+        if self.xpub_manual:
+            self._check_bounds(pipe, topic)
+            self._announce(pipe, topic, wanted)
+            return
+        change = self._apply(pipe, topic, wanted)
+        verbose = self.xpub_verboser or (wanted and self.xpub_verbose)
+        if verbose or (change is not None and change[0]):
+            self._announce(pipe, topic, wanted)
+
+    def _announce(self, pipe: Pipe | None, topic: bytes, wanted: bool) -> None:
+        self._news.append((pipe, (b"\1" if wanted else b"\0") + topic))
+        if pipe is not None and self.rcvhwm and len(self._news) >= self.rcvhwm:
+            # A peer may change its mind for ever; it is read no further before this is received.
+            pipe.hold_input()
+            self._holding.add(pipe)
+        self._pump_receivers()
+
+    def _pipe_disconnected(self, pipe: Pipe) -> None:
+        self._tell_orphans(pipe)
+        super()._pipe_disconnected(pipe)
+
+    def _pipe_gone(self, pipe: Pipe) -> None:
+        self._holding.discard(pipe)
+        self._tell_orphans(pipe)
+        super()._pipe_gone(pipe)
+
+    def _tell_orphans(self, pipe: Pipe) -> None:
+        for topic in self._forget(pipe):
+            self._announce(None, topic, False)
+
+    def _pipe_readable(self, pipe: Pipe) -> None:
+        self._queue.add(pipe)
+        self._pump_receivers()
+
+    def _fetch(self) -> Message | None:
+        if self._news:
+            pipe, notice = self._news.popleft()
+            if pipe is not None:
+                self._last_from = pipe
+            if self._holding and 2 * len(self._news) <= self.rcvhwm:
+                held, self._holding = self._holding, set()
+                for one in held:
+                    one.release_input()
+            return notice
+        found = self._queue.recv()
+        return None if found is None else found[1]
+
+    def _held_messages(self) -> int:
+        return super()._held_messages() + len(self._news)

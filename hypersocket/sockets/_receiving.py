@@ -1,0 +1,229 @@
+"""Receiving: who waits, in which order, and that a cancelled call lost nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import outcome
+import trio
+
+from .._errors import MultipartError
+from .._message import Message
+from .._option_groups import ReceiveOptions
+from ._socket import Socket
+
+Form = Literal["single", "multipart", "many"]
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """A task that waits for messages."""
+
+    task: trio.lowlevel.Task
+    form: Form
+    most: int
+
+
+class Receiver(ReceiveOptions, Socket):
+    """A socket that receives.
+
+    A message is handed to a waiting task by whatever brings it, and the task cannot be cancelled
+    after that. So a task that is cancelled while it waits has taken nothing.
+    """
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)  # type: ignore[arg-type]
+        self._receivers: deque[_Waiter] = deque()
+        self._head: Message | None = None  # fetched, and not yet taken
+
+    async def recv(self) -> bytes:
+        """Wait for a single-part message.
+
+        Raises:
+            MultipartError: the next message has several parts; it stays where it is.
+            StateError: it is not the socket's turn to receive (REQ, REP).
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has lost nothing.
+        """
+        message: bytes = await self._recv("single", 1)
+        return message
+
+    async def recv_multipart(self) -> list[bytes]:
+        """Wait for a message of any number of frames.
+
+        Raises:
+            StateError: it is not the socket's turn to receive (REQ, REP).
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has lost nothing.
+        """
+        frames: list[bytes] = await self._recv("multipart", 1)
+        return frames
+
+    def recv_nowait(self) -> bytes:
+        """Like :meth:`recv`, but raises :exc:`trio.WouldBlock` where that would wait."""
+        message: bytes = self._recv_nowait("single")
+        return message
+
+    def recv_multipart_nowait(self) -> list[bytes]:
+        """Like :meth:`recv_multipart`, but raises :exc:`trio.WouldBlock` where that would wait."""
+        frames: list[bytes] = self._recv_nowait("multipart")
+        return frames
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self.recv()
+        except trio.ClosedResourceError:
+            raise StopAsyncIteration from None
+
+    async def multipart(self) -> AsyncIterator[list[bytes]]:
+        """Receive messages of any number of frames until the socket is closed.
+
+        ::
+
+            async for frames in socket.multipart():
+                ...
+        """
+        while True:
+            try:
+                frames = await self.recv_multipart()
+            except trio.ClosedResourceError:
+                return
+            yield frames
+
+    async def _recv(self, form: Form, most: int) -> Any:
+        self._check_open()
+        self._check_may_receive()
+        await self._breathe()
+        self._check_open()
+        if not self._receivers:
+            taken = self._take(form, most)
+            if taken is not None:
+                return taken
+        waiter = _Waiter(trio.lowlevel.current_task(), form, most)
+        self._receivers.append(waiter)
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            self._receivers.remove(waiter)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        return await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _recv_nowait(self, form: Form) -> Any:
+        self._check_open()
+        self._check_may_receive()
+        taken = None if self._receivers else self._take(form, 1)
+        if taken is None:
+            raise trio.WouldBlock
+        return taken
+
+    def _take(self, form: Form, most: int) -> bytes | list[bytes] | None:
+        """Take what a task asks for, or None if there is nothing."""
+        if form == "many":
+            return self._take_many(most)
+        message = self._peek()
+        if message is None:
+            return None
+        if form == "multipart":
+            self._consume()
+            return message if isinstance(message, list) else [message]
+        if isinstance(message, list):
+            raise _several_parts(message)
+        self._consume()
+        return message
+
+    def _take_many(self, most: int) -> list[bytes] | None:
+        taken: list[bytes] = []
+        while len(taken) < most:
+            message = self._peek()
+            if message is None:
+                break
+            if isinstance(message, list):
+                if not taken:
+                    raise _several_parts(message)
+                break
+            self._consume()
+            taken.append(message)
+        return taken or None
+
+    def _peek(self) -> Message | None:
+        if self._head is None:
+            self._head = self._fetch()
+        return self._head
+
+    def _consume(self) -> None:
+        self._head = None
+        self._received()
+
+    def _pump_receivers(self) -> None:
+        """There may be messages: hand them to those who wait, in their order."""
+        while self._receivers:
+            waiter = self._receivers[0]
+            try:
+                taken = self._take(waiter.form, waiter.most)
+            except MultipartError as error:
+                result: outcome.Outcome[Any] = outcome.Error(error)
+            else:
+                if taken is None:
+                    return
+                result = outcome.Value(taken)
+            self._receivers.popleft()
+            trio.lowlevel.reschedule(waiter.task, result)
+
+    def _held_messages(self) -> int:
+        return super()._held_messages() + (self._head is not None)
+
+    def _closing(self) -> None:
+        for waiter in self._receivers:
+            error = trio.ClosedResourceError("the socket was closed while receiving")
+            trio.lowlevel.reschedule(waiter.task, outcome.Error(error))
+        self._receivers.clear()
+        super()._closing()
+
+    # For the socket types
+
+    def _check_may_receive(self) -> None:
+        """Raise where it is not the socket's turn to receive."""
+
+    def _fetch(self) -> Message | None:
+        """The next message for the user, out of the pipes; None if there is none now."""
+        raise NotImplementedError
+
+    def _received(self) -> None:
+        """The message last fetched is the user's now."""
+
+
+class BatchReceiver(Receiver):
+    """A socket that receives batches too."""
+
+    async def recv_many(self, max: int | None = None) -> list[bytes]:
+        """Wait for at least one single-part message, and take all that are there.
+
+        Args:
+            max: take no more than so many.
+
+        Raises:
+            MultipartError: the next message has several parts; it stays where it is. Single-part
+                messages before it are returned first.
+            ValueError: ``max`` is less than one.
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has lost nothing.
+        """
+        if max is not None and max < 1:
+            raise ValueError(f"max={max}: expected at least 1, or None for no limit")
+        messages: list[bytes] = await self._recv("many", max or 1 << 62)
+        return messages
+
+
+def _several_parts(frames: list[bytes]) -> MultipartError:
+    return MultipartError(
+        f"the next message has {len(frames)} parts: take it with recv_multipart()"
+    )

@@ -1,0 +1,163 @@
+"""Sending: who waits, in which order, and that a cancelled call did not send."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import outcome
+import trio
+
+from .._message import Buffer, Message, to_bytes, to_message
+from .._option_groups import SendOptions
+from ._socket import Socket
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """A task that waits until its messages are accepted, all at once."""
+
+    task: trio.lowlevel.Task
+    messages: list[Message]
+
+
+class Sender(SendOptions, Socket):
+    """A socket that sends.
+
+    A message is accepted on behalf of a waiting task, by whatever makes the room; only then is
+    the task woken. So a task that is cancelled while it waits has not sent, and one that is woken
+    has.
+    """
+
+    _addressed = False
+    """Whether messages name their peer, so that one which must wait holds up no other."""
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)  # type: ignore[arg-type]
+        self._senders: deque[_Waiter] = deque()
+
+    async def send(self, data: Buffer) -> None:
+        """Send one single-part message; waits while there is no room for it.
+
+        Raises:
+            StateError: it is not the socket's turn to send (REQ, REP).
+            TypeError: ``data`` is not bytes-like.
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has not sent.
+        """
+        await self._send([to_bytes(data)])
+
+    async def send_multipart(self, frames: Iterable[Buffer]) -> None:
+        """Send one message of several frames, all or none; waits while there is no room for it.
+
+        Raises:
+            StateError: it is not the socket's turn to send (REQ, REP).
+            TypeError: a frame is not bytes-like.
+            ValueError: there are no frames.
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has not sent.
+        """
+        await self._send([to_message(frames)])
+
+    def send_nowait(self, data: Buffer) -> None:
+        """Like :meth:`send`, but raises :exc:`trio.WouldBlock` where that would wait."""
+        self._send_nowait(to_bytes(data))
+
+    def send_multipart_nowait(self, frames: Iterable[Buffer]) -> None:
+        """Like :meth:`send_multipart`, but raises :exc:`trio.WouldBlock` where that would wait."""
+        self._send_nowait(to_message(frames))
+
+    async def _send(self, messages: list[Message]) -> None:
+        self._check_open()
+        self._check_may_send(messages)
+        await self._breathe()
+        self._check_open()
+        if self._accepts_now(messages):
+            return
+        waiter = _Waiter(trio.lowlevel.current_task(), messages)
+        self._senders.append(waiter)
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            self._senders.remove(waiter)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _send_nowait(self, message: Message) -> None:
+        self._check_open()
+        self._check_may_send([message])
+        if not self._accepts_now([message]):
+            raise trio.WouldBlock
+
+    def _accepts_now(self, messages: list[Message]) -> bool:
+        if self._senders and not self._addressed:
+            return False  # those who came before go first
+        return self._offer_all(messages)
+
+    def _offer_all(self, messages: list[Message]) -> bool:
+        if len(messages) == 1:
+            return self._offer(messages[0])
+        return self._offer_batch(messages)
+
+    def _pump_senders(self) -> None:
+        """There may be room: let those in who wait for it, in their order."""
+        for waiter in tuple(self._senders):
+            try:
+                accepted = self._offer_all(waiter.messages)
+            except Exception as error:
+                self._senders.remove(waiter)
+                trio.lowlevel.reschedule(waiter.task, outcome.Error(error))
+                continue
+            if accepted:
+                self._senders.remove(waiter)
+                trio.lowlevel.reschedule(waiter.task)
+            elif not self._addressed:
+                return
+
+    def _closing(self) -> None:
+        for waiter in self._senders:
+            error = trio.ClosedResourceError("the socket was closed while sending")
+            trio.lowlevel.reschedule(waiter.task, outcome.Error(error))
+        self._senders.clear()
+        super()._closing()
+
+    # For the socket types
+
+    def _check_may_send(self, messages: list[Message]) -> None:
+        """Raise where these messages can not be sent, whatever the room."""
+
+    def _offer(self, message: Message) -> bool:
+        """Send the message if there is room for it; else change nothing and return False."""
+        raise NotImplementedError
+
+    def _offer_batch(self, messages: list[Message]) -> bool:
+        """Send all the messages if there is room for them; else change nothing."""
+        raise NotImplementedError
+
+
+class BatchSender(Sender):
+    """A socket that sends batches too."""
+
+    async def send_many(self, messages: Iterable[Buffer]) -> None:
+        """Send a batch of single-part messages; returns when all are accepted.
+
+        A batch is accepted as a whole: when it fits below the high-water mark or, being larger
+        than that by itself, when the queue is empty.
+
+        Raises:
+            TypeError: one of them is not bytes-like.
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has sent none of them.
+        """
+        if isinstance(messages, (bytes, bytearray, memoryview, str)):
+            raise TypeError(f"expected a sequence of messages, not one {type(messages).__name__}")
+        batch: list[Message] = [to_bytes(data) for data in messages]
+        if batch:
+            await self._send(batch)
+        else:
+            self._check_open()
+            await trio.lowlevel.checkpoint()

@@ -1,0 +1,288 @@
+"""The socket, without what it carries: opening, endpoints, peers, events, closing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeAlias
+
+import trio
+
+from .._errors import HandshakeError
+from .._events import Monitor
+from .._option_groups import SocketOptions
+from .._reasons import DropReason, Reason
+from .._stats import SocketStats
+from ..transports import Pipe, resolve
+from ._host import SocketHost
+
+BUDGET = 64
+"""How many calls in a row may finish without a checkpoint, so that a busy socket starves nobody."""
+
+Endpoints: TypeAlias = str | Iterable[str]
+
+class Socket(SocketOptions, trio.abc.AsyncResource):
+    """What all sockets have in common.
+
+    Args:
+        bind: an endpoint, or several, to listen at from the moment of entering.
+        connect: an endpoint, or several, to connect to from the moment of entering.
+        options: any option of the socket type, by name.
+
+    Raises:
+        TypeError: an option that the socket type does not have, or a value of the wrong type.
+        ValueError: a value out of range.
+        EndpointError: an endpoint that cannot be understood.
+
+    A socket is opened by ``async with``, once. On leaving the block it writes what was sent for
+    up to ``linger`` seconds and then closes; when the block was cancelled or interrupted, it
+    closes at once. What the block raises leaves as itself.
+
+    It belongs to the :func:`trio.run` that opened it; any task of that may use it.
+    """
+
+    socket_type: ClassVar[str]
+    """The name of the type in ZMTP (RFC 37, Socket-Type)."""
+
+    def __init__(self, *, bind: Endpoints = (), connect: Endpoints = (), **options: Any) -> None:
+        if type(self).__dict__.get("socket_type") is None:
+            raise TypeError(f"{type(self).__name__} is no socket type: use hypersocket.Req and so on")
+        self._option_values: dict[str, Any] = {}
+        self._set_options(options)
+        self._bind_on_entry = _endpoints(bind, binding=True)
+        self._connect_on_entry = _endpoints(connect, binding=False)
+        self._host = SocketHost(self)
+        self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._budget = BUDGET
+
+    def __repr__(self) -> str:
+        where = [*self._host.bound, *self._host.dialled] or ["nowhere"]
+        state = " closed" if self._host.closing else ""
+        return f"<{type(self).__name__}{state} at {', '.join(where)}>"
+
+    async def __aenter__(self) -> Self:
+        if self._nursery_manager is not None:
+            raise RuntimeError("a socket is opened once: make another one to open it again")
+        manager = self._nursery_manager = trio.open_nursery()
+        nursery = await manager.__aenter__()
+        try:
+            await nursery.start(self._supervise)
+            for endpoint in self._bind_on_entry:
+                await self._host.bind(endpoint)
+            for endpoint in self._connect_on_entry:
+                await self._host.connect(endpoint)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    @trio.lowlevel.enable_ki_protection
+    async def _supervise(self, task_status: trio.TaskStatus[None]) -> None:
+        # The tasks have a nursery of their own, so that closing cancels them and not the body
+        # of the `async with` block.
+        async with trio.open_nursery() as tasks:
+            self._host.tasks = tasks
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        linger = self.linger if exc is None or isinstance(exc, Exception) else 0.0
+        try:
+            await self._host.close(trio.current_time() + linger)
+        except trio.Cancelled:
+            if exc is None:
+                raise
+            # What the body raised goes on; the cancellation finds it at its next checkpoint.
+        finally:
+            assert self._nursery_manager is not None
+            await self._nursery_manager.__aexit__(None, None, None)
+
+    async def aclose(self) -> None:
+        """Close at once: what was not written is dropped, and counted.
+
+        Calls that wait raise :exc:`trio.ClosedResourceError`, as do all later ones. The socket is
+        closed on return even when this is cancelled.
+        """
+        await self._host.close(trio.current_time())
+
+    # Endpoints
+
+    async def bind(self, endpoint: str) -> str:
+        """Listen at an endpoint.
+
+        Returns:
+            The endpoint as resolved: ``tcp://127.0.0.1:*`` has a port then.
+
+        Raises:
+            EndpointError: it cannot be understood, or is not of this machine.
+            AddressInUse: somebody else has it.
+            trio.ClosedResourceError: the socket is closed.
+
+        Cancelled, it has not been bound.
+        """
+        self._check_open()
+        return await self._host.bind(endpoint)
+
+    async def connect(self, endpoint: str) -> None:
+        """Start connecting to an endpoint, and return.
+
+        The peer may come up later. When a connection ends, another is made.
+
+        Raises:
+            EndpointError: it cannot be understood.
+            trio.ClosedResourceError: the socket is closed.
+
+        Cancelled, it has not started.
+        """
+        self._check_open()
+        await self._host.connect(endpoint)
+
+    async def unbind(self, endpoint: str) -> None:
+        """Stop listening at an endpoint, and end the connections that came by it.
+
+        What was sent is written first, for up to ``linger`` seconds; what was received stays
+        readable.
+
+        Raises:
+            ValueError: the socket is not bound to it; :attr:`endpoints` says to what.
+
+        Cancelled, it does the same without waiting.
+        """
+        self._check_open()
+        binding = self._host.bound.pop(endpoint, None)
+        if binding is None:
+            raise ValueError(
+                f"not bound to {endpoint!r}, but to {', '.join(self._host.bound) or 'nothing'}"
+            )
+        await self._host.end(binding, self.linger)
+
+    async def disconnect(self, endpoint: str) -> None:
+        """Stop connecting to an endpoint, and end its connection.
+
+        What was sent is written first, for up to ``linger`` seconds; what was received stays
+        readable.
+
+        Raises:
+            ValueError: the socket does not connect to it.
+
+        Cancelled, it does the same without waiting.
+        """
+        self._check_open()
+        bindings = self._host.dialled.get(endpoint)
+        if not bindings:
+            raise ValueError(
+                f"not connected to {endpoint!r}, but to "
+                f"{', '.join(self._host.dialled) or 'nothing'}"
+            )
+        binding = bindings.pop()
+        if not bindings:
+            del self._host.dialled[endpoint]
+        await self._host.end(binding, self.linger)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """What the socket is bound to, as resolved."""
+        return tuple(self._host.bound)
+
+    # Peers
+
+    async def wait_connected(self, peers: int = 1) -> None:
+        """Wait until at least ``peers`` peers have finished the handshake and stand.
+
+        Raises:
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            self._check_open()
+            if sum(pipe.connected for pipe in self._host.pipes) >= peers:
+                break
+            await self._host.wait_changed()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def monitor(self, max_events: int = 10_000) -> Monitor:
+        """Watch what happens to endpoints and connections.
+
+        ::
+
+            async with socket.monitor() as events:
+                async for event in events:
+                    print(event)
+
+        It may be entered before the socket is opened, to miss nothing.
+
+        Args:
+            max_events: how many events may wait to be read; then the oldest make room, and
+                :class:`hypersocket.events.EventsMissed` tells how many.
+        """
+        if max_events < 1:
+            raise ValueError(f"max_events={max_events}: expected at least 1")
+        return Monitor(self._host.monitors, max_events)
+
+    def stats(self) -> SocketStats:
+        """A snapshot of the counters of the socket and of each peer."""
+        return self._host.stats()
+
+    # For the socket types
+
+    def _check_open(self) -> None:
+        if self._host.closing:
+            raise trio.ClosedResourceError("the socket is closed")
+        if self._host.tasks is None:
+            raise RuntimeError("the socket is not open: use it inside `async with socket:`")
+
+    async def _breathe(self) -> None:
+        """Count one call, and let other tasks run now and then.
+
+        Before anything has happened, so that a call cancelled here has done nothing.
+        """
+        if self._budget > 0:
+            self._budget -= 1
+        else:
+            await trio.lowlevel.checkpoint()
+            self._budget = BUDGET
+
+    def _pipe_opened(self, pipe: Pipe) -> None:
+        """A dialled pipe is there; it has no connection yet."""
+
+    def _pipe_connected(self, pipe: Pipe) -> None:
+        """A peer has shaken hands. Raise :class:`HandshakeError` to refuse it."""
+
+    def _pipe_disconnected(self, pipe: Pipe) -> None:
+        """A dialled pipe has lost its connection, and waits for the next."""
+
+    def _pipe_gone(self, pipe: Pipe) -> None:
+        """A pipe has ended; what it received can still be taken."""
+
+    def _pipe_readable(self, pipe: Pipe) -> None:
+        """A pipe has messages. A socket that does not receive has no use for them."""
+        pipe.drop(DropReason.NOT_EXPECTED, pipe.discard_incoming())
+
+    def _pipe_writable(self, pipe: Pipe) -> None:
+        """A pipe has room again."""
+
+    def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
+        """A peer has subscribed, or no longer."""
+        raise HandshakeError(
+            f"a {self.socket_type} takes no subscriptions", Reason.UNEXPECTED_COMMAND
+        )
+
+    def _held_messages(self) -> int:
+        """How many received messages the socket holds that are in no pipe any more."""
+        return 0
+
+    def _closing(self) -> None:
+        """The socket closes: nothing more is sent or received."""
+
+
+def _endpoints(given: Endpoints, *, binding: bool) -> tuple[str, ...]:
+    endpoints = (given,) if isinstance(given, str) else tuple(given)
+    for endpoint in endpoints:
+        resolve(endpoint, binding=binding)
+    return endpoints

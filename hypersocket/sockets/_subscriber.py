@@ -1,0 +1,140 @@
+"""Subscribers: SUB and XSUB (RFC 29)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .._message import Message
+from .._option_groups import ConflateOptions, SubscriberOptions
+from .._reasons import DropReason
+from .._speedups.prefix_tree import PrefixTree
+from ..transports import Pipe
+from ._fair_queue import FairQueue
+from ._publisher import topic_bytes
+from ._receiving import BatchReceiver
+from ._sending import BatchSender
+
+Topics = bytes | str | Iterable[bytes | str]
+
+
+class Subscriber(BatchReceiver):
+    """Receives from its publishers, in turn, and tells them what it subscribes to.
+
+    Subscriptions are counted: one that was made twice ends when it is cancelled twice. Publishers
+    are told of the first and the last only, and each is told all of them when it connects.
+    """
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self._queue = FairQueue()
+        self._topics: PrefixTree[None] = PrefixTree()
+
+    def _pipe_connected(self, pipe: Pipe) -> None:
+        super()._pipe_connected(pipe)
+        for topic in self._topics:
+            pipe.tell_subscription(topic, True)
+
+    def _pipe_readable(self, pipe: Pipe) -> None:
+        self._queue.add(pipe)
+        self._pump_receivers()
+
+    def _subscribe(self, topic: bytes) -> None:
+        first, _ = self._topics.add(topic, None)
+        if first:
+            self._tell(topic, True)
+
+    def _unsubscribe(self, topic: bytes) -> bool:
+        ended = self._topics.discard(topic, None)
+        if ended is None:
+            return False
+        if ended[0]:
+            self._tell(topic, False)
+        return True
+
+    def _tell(self, topic: bytes, wanted: bool) -> None:
+        for pipe in self._host.pipes:
+            if pipe.connected:
+                pipe.tell_subscription(topic, wanted)
+
+    def _fetch(self) -> Message | None:
+        found = self._queue.recv()
+        return None if found is None else found[1]
+
+
+class Sub(ConflateOptions, SubscriberOptions, Subscriber):
+    """Receives the messages whose first frame begins with a topic that it subscribes to.
+
+    Args:
+        subscribe: a topic, or several, from the beginning on; text is encoded as UTF-8. The
+            empty topic subscribes to everything. Without any nothing is received.
+    """
+
+    socket_type = "SUB"
+
+    def __init__(self, *, subscribe: Topics = (), **arguments: object) -> None:
+        super().__init__(**arguments)
+        topics = (subscribe,) if isinstance(subscribe, (bytes, str)) else tuple(subscribe)
+        for topic in topics:
+            self.subscribe(topic)
+
+    def subscribe(self, topic: bytes | str) -> None:
+        """Receive messages that begin with ``topic`` too, from now on.
+
+        May be called before the socket is opened. Publishers learn of it in their own time; see
+        :meth:`Pub.wait_subscribed`.
+
+        Raises:
+            TypeError: ``topic`` is neither bytes nor text.
+        """
+        self._subscribe(topic_bytes(topic))
+
+    def unsubscribe(self, topic: bytes | str) -> None:
+        """Undo one :meth:`subscribe` to the same topic.
+
+        Raises:
+            ValueError: there was none.
+        """
+        if not self._unsubscribe(topic_bytes(topic)):
+            raise ValueError(f"not subscribed to {topic!r}")
+
+    def _fetch(self) -> Message | None:
+        # A publisher filters; but it may not have heard yet what was cancelled, and multicast
+        # brings everything.
+        while (message := super()._fetch()) is not None:
+            topic = message[0] if isinstance(message, list) else message
+            if self._topics.covers(topic) is not self.invert_matching:
+                return message
+        return None
+
+
+class XSub(Subscriber, BatchSender):
+    """A SUB that sends its subscriptions as messages: ``b"\\x01" + topic`` to subscribe,
+    ``b"\\x00" + topic`` to cancel.
+
+    Other messages go to all publishers as they are; a publisher that is full does not get them.
+    """
+
+    socket_type = "XSUB"
+
+    def _offer(self, message: Message) -> bool:
+        if isinstance(message, bytes) and message[:1] == b"\1":
+            self._subscribe(message[1:])
+        elif isinstance(message, bytes) and message[:1] == b"\0":
+            self._unsubscribe(message[1:])
+        else:
+            self._send_upstream(message)
+        return True
+
+    def _offer_batch(self, messages: list[Message]) -> bool:
+        for message in messages:
+            self._offer(message)
+        return True
+
+    def _send_upstream(self, message: Message) -> None:
+        for pipe in self._host.pipes:
+            if not pipe.connected:
+                continue
+            if pipe.writable:
+                pipe.send(message)
+            else:
+                pipe.drop(DropReason.HIGH_WATER_MARK)

@@ -1,0 +1,128 @@
+"""The asynchronous half of the request-reply pattern (RFC 28): DEALER and ROUTER."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from .._errors import HandshakeError, HostUnreachable
+from .._message import Message, from_frames
+from .._option_groups import ConflateOptions, RouterOptions, RoutingIdOptions
+from .._reasons import DropReason, Reason
+from ..transports import Pipe
+from ._fair_queue import FairQueue
+from ._receiving import Receiver
+from ._sending import Sender
+from .pipeline import BalancedSender, FairReceiver
+
+
+class Dealer(RoutingIdOptions, ConflateOptions, FairReceiver, BalancedSender):
+    """Sends each message to one of its peers, in turn, and receives from them, in turn.
+
+    It may send and receive at any time. What it sends to a REP begins with an empty frame.
+    """
+
+    socket_type = "DEALER"
+
+    def _pipe_connected(self, pipe: Pipe) -> None:
+        if self.probe_router:
+            pipe.send(b"")
+        super()._pipe_connected(pipe)
+
+
+class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
+    """Receives from its peers, in turn, with the peer's routing id before each message; sends
+    each message to the peer whose routing id is its first frame.
+
+    A peer that announces no routing id is given one that begins with a zero byte. A message to
+    nobody is dropped and counted, or raises :class:`hypersocket.HostUnreachable` where
+    ``router_mandatory`` is on.
+    """
+
+    socket_type = "ROUTER"
+    _addressed = True
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self._queue = FairQueue()
+        self._peers: dict[bytes, Pipe] = {}
+        self._numbers = count(1)
+
+    def _pipe_connected(self, pipe: Pipe) -> None:
+        assert pipe.peer is not None
+        announced = pipe.peer.routing_id
+        if announced != pipe.routing_id or not announced:
+            self._register(pipe, announced)
+        super()._pipe_connected(pipe)
+        if self.probe_router:
+            pipe.send(b"")
+        self._pump_senders()
+
+    def _register(self, pipe: Pipe, announced: bytes) -> None:
+        holder = self._peers.get(announced) if announced else None
+        if holder is not None and holder is not pipe:
+            if not self.router_handover:
+                raise HandshakeError(
+                    f"the routing id {announced!r} is another peer's", Reason.DUPLICATE_ROUTING_ID
+                )
+            del self._peers[announced]
+            holder.close(Reason.DUPLICATE_ROUTING_ID)
+        if announced or not pipe.routing_id:
+            self._peers.pop(pipe.routing_id, None)
+            pipe.routing_id = announced or self._unused_id()
+        self._peers[pipe.routing_id] = pipe
+
+    def _unused_id(self) -> bytes:
+        # RFC 37 reserves a first byte of zero for this.
+        return b"\0" + next(self._numbers).to_bytes(4, "big")
+
+    def _pipe_gone(self, pipe: Pipe) -> None:
+        super()._pipe_gone(pipe)
+        if self._peers.get(pipe.routing_id) is pipe:
+            del self._peers[pipe.routing_id]
+        self._pump_senders()  # who waited for room at this peer learns that it is gone
+
+    def _pipe_writable(self, pipe: Pipe) -> None:
+        super()._pipe_writable(pipe)
+        self._pump_senders()
+
+    def _pipe_readable(self, pipe: Pipe) -> None:
+        self._queue.add(pipe)
+        self._pump_receivers()
+
+    def _fetch(self) -> Message | None:
+        found = self._queue.recv()
+        if found is None:
+            return None
+        pipe, message = found
+        if isinstance(message, list):
+            return [pipe.routing_id, *message]
+        return [pipe.routing_id, message]
+
+    def _check_may_send(self, messages: list[Message]) -> None:
+        for message in messages:
+            if not isinstance(message, list):
+                raise ValueError(
+                    "a ROUTER sends to the peer whose routing id is the first frame, so a message "
+                    "has at least two: use send_multipart([routing_id, ...])"
+                )
+
+    def _accepts_now(self, messages: list[Message]) -> bool:
+        waiting = any(waiter.messages[0][0] == messages[0][0] for waiter in self._senders)
+        return not waiting and self._offer_all(messages)
+
+    def _offer(self, message: Message) -> bool:
+        assert isinstance(message, list)
+        routing_id, *frames = message
+        pipe = self._peers.get(routing_id)
+        if pipe is None or pipe.closing:
+            if self.router_mandatory:
+                raise HostUnreachable(f"there is no peer of the routing id {routing_id!r}")
+            self._host.drop(DropReason.UNROUTABLE)
+            return True
+        if pipe.writable:
+            pipe.send(from_frames(frames))
+            return True
+        if self.router_mandatory:
+            return False
+        pipe.drop(DropReason.HIGH_WATER_MARK)
+        return True

@@ -1,0 +1,76 @@
+"""The pipeline pattern (RFC 30): PUSH spreads messages over its peers, PULL collects them."""
+
+from __future__ import annotations
+
+from .._message import Message
+from .._option_groups import ConflateOptions
+from ..transports import Pipe
+from ._fair_queue import FairQueue
+from ._load_balancer import LoadBalancer
+from ._receiving import BatchReceiver
+from ._sending import BatchSender
+
+
+class BalancedSender(BatchSender):
+    """A socket whose messages go to its peers in turn, and wait while none has room."""
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self._balancer = LoadBalancer(lambda: self.immediate)
+
+    def _pipe_opened(self, pipe: Pipe) -> None:
+        super()._pipe_opened(pipe)
+        if not self.immediate:
+            self._pipe_writable(pipe)
+
+    def _pipe_connected(self, pipe: Pipe) -> None:
+        super()._pipe_connected(pipe)
+        self._pipe_writable(pipe)
+
+    def _pipe_disconnected(self, pipe: Pipe) -> None:
+        super()._pipe_disconnected(pipe)
+        if self.immediate:
+            self._balancer.remove(pipe)
+
+    def _pipe_gone(self, pipe: Pipe) -> None:
+        super()._pipe_gone(pipe)
+        self._balancer.remove(pipe)
+
+    def _pipe_writable(self, pipe: Pipe) -> None:
+        super()._pipe_writable(pipe)
+        self._balancer.add(pipe)
+        self._pump_senders()
+
+    def _offer(self, message: Message) -> bool:
+        return self._balancer.send(message)
+
+    def _offer_batch(self, messages: list[Message]) -> bool:
+        return self._balancer.send_batch(messages)
+
+
+class FairReceiver(BatchReceiver):
+    """A socket that takes messages from its peers in turn."""
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self._queue = FairQueue()
+
+    def _pipe_readable(self, pipe: Pipe) -> None:
+        self._queue.add(pipe)
+        self._pump_receivers()
+
+    def _fetch(self) -> Message | None:
+        found = self._queue.recv()
+        return None if found is None else found[1]
+
+
+class Push(ConflateOptions, BalancedSender):
+    """Sends each message to one of its PULL peers, in turn; waits while none has room."""
+
+    socket_type = "PUSH"
+
+
+class Pull(ConflateOptions, FairReceiver):
+    """Receives from its PUSH peers, in turn."""
+
+    socket_type = "PULL"

@@ -1,0 +1,74 @@
+"""The synchronous half of the request-reply pattern (RFC 28): REQ and REP.
+
+On the wire a request is an envelope, an empty frame, and the body. The envelope holds what the
+devices on the way need to send the reply back, and with ``req_correlate`` the request's number.
+"""
+
+from __future__ import annotations
+
+from .._errors import StateError
+from .._message import Message, from_frames
+from .._reasons import DropReason
+from ..transports import Pipe
+from ._fair_queue import FairQueue
+from ._receiving import Receiver
+from ._req import Req
+from ._sending import Sender
+
+__all__ = ["Rep", "Req"]
+
+
+class Rep(Receiver, Sender):
+    """Receives a request, then sends its reply, in strict turn.
+
+    A reply whose requester is gone, or takes no more messages, is dropped and counted.
+    """
+
+    socket_type = "REP"
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self._queue = FairQueue()
+        self._fetched: tuple[Pipe, list[bytes]] | None = None  # where the head came from
+        self._requester: tuple[Pipe, list[bytes]] | None = None  # who is owed a reply
+
+    def _pipe_readable(self, pipe: Pipe) -> None:
+        self._queue.add(pipe)
+        self._pump_receivers()
+
+    def _check_may_receive(self) -> None:
+        if self._requester is not None:
+            raise StateError("a request was received and not answered: send its reply first")
+
+    def _fetch(self) -> Message | None:
+        if self._requester is not None:
+            return None
+        while (found := self._queue.recv()) is not None:
+            pipe, message = found
+            if isinstance(message, list) and b"" in message[:-1]:
+                end = message.index(b"") + 1
+                self._fetched = pipe, message[:end]
+                return from_frames(message[end:])
+            pipe.drop(DropReason.MALFORMED)
+        return None
+
+    def _received(self) -> None:
+        self._requester, self._fetched = self._fetched, None
+
+    def _check_may_send(self, messages: list[Message]) -> None:
+        if self._requester is None:
+            raise StateError("there is no request to reply to: receive one first")
+
+    def _offer(self, message: Message) -> bool:
+        assert self._requester is not None
+        pipe, envelope = self._requester
+        self._requester = None
+        if pipe.gone or pipe.closing:
+            self._host.drop(DropReason.PEER_GONE)
+        elif not pipe.writable:
+            pipe.drop(DropReason.HIGH_WATER_MARK)
+        else:
+            body = message if isinstance(message, list) else [message]
+            pipe.send([*envelope, *body])
+        self._pump_receivers()
+        return True
