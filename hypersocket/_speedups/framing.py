@@ -305,12 +305,14 @@ class FrameDecoder:
                 f"a message has more than {self._max_frames} frames", Reason.TOO_MANY_FRAMES
             )
         total = self._parts_size + size
-        if total > self._max_topic_message and (
-            self._topics_only or (parts is None and not flags & MORE and 0 <= first <= 1)
-        ):
-            raise _too_large(size - 1, self._max_topic_message - 1, Reason.TOPIC_TOO_LONG)
+        # In this order, so that the reason is the same whether or not the first byte came along.
+        if self._topics_only and total > self._max_topic_message:
+            raise _too_large(total - 1, self._max_topic_message - 1, Reason.TOPIC_TOO_LONG)
         if total > self._max_message_size:
             raise _too_large(total, self._max_message_size, Reason.MESSAGE_TOO_LARGE)
+        alone = parts is None and not flags & MORE
+        if alone and 0 <= first <= 1 and total > self._max_topic_message:
+            raise _too_large(total - 1, self._max_topic_message - 1, Reason.TOPIC_TOO_LONG)
 
     def _merge(self) -> None:
         if self._later:
