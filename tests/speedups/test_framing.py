@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hypersocket import _errors
 from hypersocket._message import Message
@@ -224,7 +225,9 @@ class TestBounds:
     def test_message_size_is_checked_on_the_header(self) -> None:
         assert cut(decoder(size=10), b"\x00\x0a" + bytes(10)) == [bytes(10)]
         self.fails(decoder(size=10), b"\x00\x0b", Reason.MESSAGE_TOO_LARGE)
-        self.fails(decoder(size=10), b"\x02" + (1 << 40).to_bytes(8, "big"), Reason.MESSAGE_TOO_LARGE)
+        self.fails(
+            decoder(size=10), b"\x02" + (1 << 40).to_bytes(8, "big"), Reason.MESSAGE_TOO_LARGE
+        )
 
     def test_message_size_counts_all_frames(self) -> None:
         wire = b"\x01\x05aaaaa" + b"\x00\x05bbbbb"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.fuzz_zmtp import TYPES, play, test_one_input as one_input
+from fuzz.fuzz_zmtp import TYPES, play
+from fuzz.fuzz_zmtp import test_one_input as one_input
 from hypersocket.zmtp import HandshakeSucceeded, Limits
 
 CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"
@@ -49,5 +50,3 @@ def test_what_libzmq_said_is_understood(name: str, side: str) -> None:
     assert isinstance(first, HandshakeSucceeded)
     assert first.peer.version == (3, 1)
     assert len(events) > 1 or name in ("pipeline", "heartbeats")
-
-

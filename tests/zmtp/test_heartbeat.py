@@ -8,16 +8,16 @@ import pytest
 
 from hypersocket import _errors
 from hypersocket._reasons import Reason
-from hypersocket.zmtp import MAX_PENDING_PONGS, Heartbeat, State
+from hypersocket.zmtp import MAX_PENDING_PONGS, Connection, Heartbeat, State
 
 from .peers import BEAT, GREETING_3_0, command, connection, feed, frame, in_traffic
 
 PING_3_SECONDS = command(b"PING", b"\0\x1e")
 
 
-def silent(conn: object, now: float) -> str:
+def silent(conn: Connection, now: float) -> str:
     with pytest.raises(_errors.ProtocolError) as caught:
-        conn.on_timer(now)  # type: ignore[attr-defined]
+        conn.on_timer(now)
     assert caught.value.reason is Reason.HEARTBEAT_TIMEOUT
     assert not isinstance(caught.value, _errors.HandshakeError)
     return str(caught.value)
