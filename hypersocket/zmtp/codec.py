@@ -17,7 +17,7 @@ from .._speedups.framing import (
     encode_messages,
     frame_header,
 )
-from .commands import SUBSCRIBE_OVERHEAD
+from .commands import SUBSCRIBE_OVERHEAD, WITH_SUBSCRIBERS
 from .limits import Limits
 from .mechanism import Mechanism
 
@@ -26,7 +26,7 @@ def make_decoder(limits: Limits, socket_type: str) -> FrameDecoder:
     """A decoder with the bounds that hold for what a local socket of this type may be sent."""
     command = limits.max_command_size
     topic = -1
-    if socket_type in ("PUB", "XPUB"):
+    if socket_type in WITH_SUBSCRIBERS:
         topic = limits.max_topic_size
         command = max(command, topic + SUBSCRIBE_OVERHEAD)
     return FrameDecoder(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._errors import ProtocolError
+from .._errors import HandshakeError, ProtocolError
 from .._reasons import Reason
 from .greeting import printable
 
@@ -13,11 +13,26 @@ PONG = b"PONG"
 SUBSCRIBE = b"SUBSCRIBE"
 CANCEL = b"CANCEL"
 
+WITH_SUBSCRIBERS = frozenset(("PUB", "XPUB"))
+
 MAX_PING_CONTEXT = 16
 MAX_TTL = 6553.5
 
 SUBSCRIBE_OVERHEAD = 1 + len(SUBSCRIBE)
 """What the longer of the two names adds to a topic."""
+
+
+# Broken framing gets no answer, nor does a peer that ended it itself. Every other refusal can be
+# mended by somebody on the peer's side, so they are told.
+UNTOLD = frozenset(
+    (
+        Reason.BAD_FRAME,
+        Reason.BAD_COMMAND,
+        Reason.COMMAND_TOO_LARGE,
+        Reason.REFUSED_BY_PEER,
+        Reason.CLOSED_BY_PEER,
+    )
+)
 
 
 def encode_named(name: bytes, data: bytes = b"") -> bytes:
@@ -73,3 +88,27 @@ def check_pong(data: bytes) -> None:
     """
     if len(data) > MAX_PING_CONTEXT:
         raise ProtocolError(f"a PONG with {len(data)} bytes of context", Reason.BAD_COMMAND)
+
+
+def refusal(data: bytes) -> HandshakeError:
+    """The error that an ERROR command of the peer amounts to."""
+    return HandshakeError(f"the peer refused us: {parse_error(data)}", Reason.REFUSED_BY_PEER)
+
+
+def check_topic(name: bytes, topic: bytes, socket_type: str, max_size: int) -> None:
+    """Check a SUBSCRIBE or CANCEL that came to a socket of that type.
+
+    libzmq gives a stray one to the application as a message. No peer has a reason to send one to
+    another type than PUB or XPUB, so here it is told off rather than passed over.
+
+    Raises:
+        ProtocolError: the socket has no subscribers, or the topic is too long.
+    """
+    if socket_type not in WITH_SUBSCRIBERS:
+        raise ProtocolError(
+            f"{printable(name)} came to a {socket_type} socket", Reason.UNEXPECTED_COMMAND
+        )
+    if len(topic) > max_size:
+        raise ProtocolError(
+            f"a topic of {len(topic)} bytes, {max_size} allowed", Reason.TOPIC_TOO_LONG
+        )

@@ -11,8 +11,8 @@ from .._reasons import Reason
 from .._speedups.framing import COMMAND, encode_command
 from . import commands
 from .codec import PlainCodec, WrappedCodec, make_decoder
-from .events import Cancel, Event, HandshakeSucceeded, Subscribe
-from .greeting import GREETING_SIZE, check_mechanism, encode_greeting, parse_greeting, printable
+from .events import Cancel, Event, HandshakeSucceeded, Subscribe, find_topics
+from .greeting import GREETING_SIZE, check_mechanism, encode_greeting, parse_greeting
 from .heartbeat import Heartbeat, Pulse
 from .limits import Limits
 from .mechanism import HandshakeContext, Mechanism, Null, Progress
@@ -24,18 +24,6 @@ _MANY = 1 << 62
 # A peer that sends PINGs and does not read our replies must not fill our memory with them. No
 # sane peer has so many on their way: RFC 37 asks for "a small number".
 MAX_PENDING_PONGS = 256
-
-# Broken framing gets no answer, nor does a peer that ended it itself. Every other refusal can be
-# mended by somebody on the peer's side, so they are told.
-_UNTOLD = frozenset(
-    (
-        Reason.BAD_FRAME,
-        Reason.BAD_COMMAND,
-        Reason.COMMAND_TOO_LARGE,
-        Reason.REFUSED_BY_PEER,
-        Reason.CLOSED_BY_PEER,
-    )
-)
 
 _LIMITS = Limits()
 _NO_HEARTBEAT = Heartbeat()
@@ -86,7 +74,7 @@ class Connection:
         self._mechanism = Null() if mechanism is None else mechanism
         self._limits = limits
         self._metadata = encode_metadata(own_properties(socket_type, routing_id, metadata))
-        self._takes_topics = socket_type in ("PUB", "XPUB")
+        self._takes_topics = socket_type in commands.WITH_SUBSCRIBERS
         self._peer_version = (0, 0)
 
         self._decoder = make_decoder(limits, socket_type)
@@ -227,7 +215,7 @@ class Connection:
                 raise HandshakeError("a message came before the handshake was complete")
             name, data = commands.split_command(body)
             if name == commands.ERROR:
-                raise _refused(data)
+                raise commands.refusal(data)
             self.state = step(self.state, Input.COMMAND)
             self._send(self._mechanism.receive(name, data))
         if self._mechanism.progress is Progress.PENDING:
@@ -255,7 +243,7 @@ class Connection:
                 command = self._codec.decode(events, max_messages - before)
             finally:
                 if self._takes_topics:
-                    _find_topics(events, before)
+                    find_topics(events, before)
             if command is not None:
                 self._command(command, events)
             elif len(events) < max_messages:
@@ -267,7 +255,7 @@ class Connection:
         # takes ours.
         name, data = commands.split_command(body)
         if name in (commands.SUBSCRIBE, commands.CANCEL):
-            self._check_topic(name, data)
+            commands.check_topic(name, data, self._socket_type, self._limits.max_topic_size)
             events.append(Subscribe(data) if name == commands.SUBSCRIBE else Cancel(data))
             return
         if len(body) > self._limits.max_command_size:
@@ -286,23 +274,9 @@ class Connection:
             commands.check_pong(data)
         elif name == commands.ERROR:
             # With READY on its way both ways at once, a refusal can arrive after ours.
-            raise _refused(data)
+            raise commands.refusal(data)
         else:
             self.ignored_commands += 1
-
-    def _check_topic(self, name: bytes, topic: bytes) -> None:
-        # libzmq gives a stray SUBSCRIBE to the application as a message. No peer of ours has a
-        # reason to send one, so it is told off rather than passed over.
-        if not self._takes_topics:
-            raise ProtocolError(
-                f"{printable(name)} came to a {self._socket_type} socket",
-                Reason.UNEXPECTED_COMMAND,
-            )
-        bound = self._limits.max_topic_size
-        if len(topic) > bound:
-            raise ProtocolError(
-                f"a topic of {len(topic)} bytes, {bound} allowed", Reason.TOPIC_TOO_LONG
-            )
 
     # Bytes out
 
@@ -406,25 +380,9 @@ class Connection:
     def _fail(self, error: ProtocolError) -> None:
         if self.state is not State.TRAFFIC and not isinstance(error, HandshakeError):
             error = HandshakeError(str(error), error.reason)
-        if self.state is State.HANDSHAKE and error.reason not in _UNTOLD:
+        if self.state is State.HANDSHAKE and error.reason not in commands.UNTOLD:
             self._out.append(self.error_reply(str(error)))
         self._error = error
         self._pulse.stop()
         left = error.reason is Reason.CLOSED_BY_PEER
         self.state = step(self.state, Input.PEER_CLOSED if left else Input.VIOLATION)
-
-
-def _refused(data: bytes) -> HandshakeError:
-    text = commands.parse_error(data)
-    return HandshakeError(f"the peer refused us: {text}", Reason.REFUSED_BY_PEER)
-
-
-def _find_topics(events: list[Event], start: int) -> None:
-    """Replace messages that are subscriptions, from ``start`` on.
-
-    A multipart message is never one: its first frame may begin with any octet.
-    """
-    for index in range(start, len(events)):
-        message = events[index]
-        if type(message) is bytes and message[:1] in (b"\0", b"\1"):
-            events[index] = Subscribe(message[1:]) if message[0] else Cancel(message[1:])

@@ -32,3 +32,14 @@ class Cancel:
 
 Event: TypeAlias = Message | HandshakeSucceeded | Subscribe | Cancel
 """A message is an event by itself, so that the busiest path makes no object for it."""
+
+
+def find_topics(events: list[Event], start: int) -> None:
+    """Replace messages that are subscriptions, from ``start`` on.
+
+    A multipart message is never one: its first frame may begin with any octet.
+    """
+    for index in range(start, len(events)):
+        message = events[index]
+        if type(message) is bytes and message[:1] in (b"\0", b"\1"):
+            events[index] = Subscribe(message[1:]) if message[0] else Cancel(message[1:])
