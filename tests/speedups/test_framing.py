@@ -190,6 +190,11 @@ class TestDecoding:
 
 
 class TestBounds:
+    def drain(self, dec: FrameDecoder, pieces: list[bytes], out: list[Any]) -> None:
+        for piece in pieces:
+            dec.feed(piece)
+            dec.decode(out, ALL)
+
     def fails(self, dec: FrameDecoder, wire: bytes, reason: Reason) -> list[Any]:
         results = []
         for pieces in ([wire], one_by_one(wire)):
@@ -202,9 +207,7 @@ class TestBounds:
                 dec._topics_only,
             )
             with pytest.raises(_errors.ProtocolError) as caught:
-                for piece in pieces:
-                    fresh.feed(piece)
-                    fresh.decode(out, ALL)
+                self.drain(fresh, pieces, out)
             assert caught.value.reason is reason
             results.append(out)
         assert results[0] == results[1]

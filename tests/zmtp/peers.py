@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hypersocket._message import Message
-from hypersocket.zmtp import Connection, Event, Heartbeat, Limits
+from hypersocket.zmtp import Connection, Event, Heartbeat, Limits, State
 
 GREETING_3_1 = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
 GREETING_3_0 = GREETING_3_1[:11] + b"\0" + GREETING_3_1[12:]
@@ -72,6 +72,16 @@ def feed(conn: Connection, *pieces: bytes, now: float = 0.0) -> list[Event]:
         while conn.has_pending_input:
             events += conn.next_events()
     return events
+
+
+def state_of(conn: Connection) -> State:
+    """The state, asked for anew: a type checker believes that calls do not change it."""
+    return conn.state
+
+
+def has_more(conn: Connection) -> bool:
+    """As above, for input that is left."""
+    return conn.has_pending_input
 
 
 def encoded(conn: Connection, messages: Iterable[Message]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypersocket import _errors
+from hypersocket._message import Message
 from hypersocket._reasons import Reason
 from hypersocket.zmtp import (
     Cancel,
@@ -18,7 +19,7 @@ from hypersocket.zmtp import (
 )
 
 from .mechanisms import Xor
-from .peers import BEAT, encoded, feed, join
+from .peers import BEAT, encoded, feed, has_more, join, state_of
 
 
 def pair(
@@ -66,7 +67,7 @@ def test_null_has_no_role() -> None:
 def test_traffic_is_wrapped() -> None:
     client, server = pair()
     join(client, server)
-    sent = [b"", b"secret", [b"a", b"", b"c" * 300], b"x" * 100_000]
+    sent: list[Message] = [b"", b"secret", [b"a", b"", b"c" * 300], b"x" * 100_000]
     wire = encoded(client, sent)
     assert b"secret" not in wire
     assert feed(server, wire) == sent
@@ -95,9 +96,9 @@ def test_limit_on_events() -> None:
     join(client, server)
     server.receive(encoded(client, [b"1", b"2", b"3"]), 0.0)
     assert server.next_events(2) == [b"1", b"2"]
-    assert server.has_pending_input
+    assert has_more(server)
     assert server.next_events(2) == [b"3"]
-    assert not server.has_pending_input
+    assert not has_more(server)
 
 
 def test_commands_are_wrapped() -> None:
@@ -117,17 +118,18 @@ def test_heartbeats_are_wrapped() -> None:
     assert b"PING" not in ping
     assert feed(client, ping) == []
     assert feed(server, client.data_to_send()) == []
-    assert server.state is State.TRAFFIC
+    assert state_of(server) is State.TRAFFIC
 
 
 def test_bounds_hold_inside() -> None:
     limits = Limits(max_message_size=10, max_command_size=200, max_frames=2)
-    for message, reason in (
+    cases: list[tuple[Message, Reason]] = [
         (b"x" * 11, Reason.MESSAGE_TOO_LARGE),
         (b"x" * 300, Reason.MESSAGE_TOO_LARGE),
         ([b"x" * 6, b"y" * 5], Reason.MESSAGE_TOO_LARGE),
         ([b"", b"", b""], Reason.TOO_MANY_FRAMES),
-    ):
+    ]
+    for message, reason in cases:
         client, server = pair(limits=limits)
         join(client, server)
         assert feed(server, encoded(client, [b"x" * 10])) == [b"x" * 10]
@@ -155,11 +157,11 @@ def test_verdict_pending() -> None:
     client, server = pair(ask=True)
     at_client, at_server = join(client, server)
     assert at_client == at_server == []
-    assert server.state is State.PENDING
-    assert not server.has_pending_input
+    assert state_of(server) is State.PENDING
+    assert not has_more(server)
     assert server.next_events() == []
     server.resume_handshake()
-    assert server.has_pending_input
+    assert has_more(server)
     (succeeded,) = server.next_events()
     assert isinstance(succeeded, HandshakeSucceeded)
     assert len(join(client, server)[0]) == 1
@@ -169,11 +171,11 @@ def test_verdict_no() -> None:
     client, server = pair(ask=True, verdict=False)
     join(client, server)
     server.resume_handshake()
-    assert server.has_pending_input
+    assert has_more(server)
     with pytest.raises(_errors.HandshakeError, match="not on the list"):
         server.next_events()
     server.resume_handshake()  # a late second verdict is of no interest
-    assert server.state is State.FAILED
+    assert state_of(server) is State.FAILED
 
 
 def test_refusal_while_pending_can_be_told() -> None:
@@ -200,7 +202,7 @@ def test_peer_leaves_while_pending() -> None:
     client, server = pair(ask=True)
     join(client, server)
     server.receive(b"", 0.0)
-    assert server.has_pending_input
+    assert has_more(server)
     with pytest.raises(_errors.HandshakeError) as caught:
         server.next_events()
     assert caught.value.reason is Reason.CLOSED_BY_PEER

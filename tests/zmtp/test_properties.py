@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hypersocket import _errors
 from hypersocket._message import Message
-from hypersocket.zmtp import COMPATIBLE, Connection, Event, Heartbeat, State
+from hypersocket.zmtp import COMPATIBLE, Connection, Event, Heartbeat, Limits, State
 
 from .peers import (
     GREETING_3_0,
@@ -48,8 +48,9 @@ Outcome = tuple[list[Event], object, bytes, State]
 
 
 def play(ours: str, pieces: list[bytes], at_once: int, tight: bool) -> Outcome:
-    options = {"limits": TIGHT} if tight else {}
-    conn = Connection(ours, as_server=True, now=0.0, heartbeat=Heartbeat(interval=1.0), **options)
+    limits = TIGHT if tight else Limits()
+    heartbeat = Heartbeat(interval=1.0)
+    conn = Connection(ours, as_server=True, now=0.0, heartbeat=heartbeat, limits=limits)
     events: list[Event] = []
     end: object = None
     sent = b""

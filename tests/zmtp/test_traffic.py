@@ -17,7 +17,9 @@ from .peers import (
     feed,
     frame,
     handshake,
+    has_more,
     in_traffic,
+    state_of,
 )
 
 
@@ -42,10 +44,10 @@ class TestMessages:
         conn = connection()
         conn.receive(handshake("PULL") + frame(b"1") + frame(b"2") + frame(b"3"), 0.0)
         assert len(conn.next_events(1)) == 1
-        assert conn.has_pending_input
+        assert has_more(conn)
         assert conn.next_events(1) == [b"1"]
         assert conn.next_events(2) == [b"2", b"3"]
-        assert not conn.has_pending_input
+        assert not has_more(conn)
         assert conn.next_events(1) == []
         with pytest.raises(ValueError, match="at least 1"):
             conn.next_events(0)
@@ -55,27 +57,27 @@ class TestMessages:
         conn.receive(frame(b"1") + frame(b"2"), 0.0)
         conn.receive(b"", 0.0)
         assert conn.next_events(1) == [b"1"]
-        assert conn.state is State.TRAFFIC
+        assert state_of(conn) is State.TRAFFIC
         assert conn.next_events(1) == [b"2"]
         assert feed(conn, b"late") == []
         assert conn.next_events() == []
-        assert conn.state is State.CLOSED
+        assert state_of(conn) is State.CLOSED
 
     @pytest.mark.parametrize("rest", [b"\x00", b"\x00\x05abc", b"\x01\x01a", b"\x04\x09\x04PI"])
     def test_end_amid_a_message(self, rest: bytes) -> None:
         conn = in_traffic()
         assert feed(conn, frame(b"x") + rest, b"") == [b"x"]
-        assert conn.state is State.CLOSED
+        assert state_of(conn) is State.CLOSED
 
     def test_good_events_precede_an_error(self) -> None:
         conn = in_traffic()
         conn.receive(frame(b"good") + b"\xff", 0.0)
         assert conn.next_events() == [b"good"]
-        assert conn.state is State.FAILED
-        assert conn.has_pending_input
+        assert state_of(conn) is State.FAILED
+        assert has_more(conn)
         with pytest.raises(_errors.ProtocolError) as first:
             conn.next_events()
-        assert not conn.has_pending_input
+        assert not has_more(conn)
         for call in (conn.next_events, lambda: conn.on_timer(1.0), lambda: encoded(conn, [b"x"])):
             with pytest.raises(_errors.ProtocolError) as again:
                 call()
