@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import zmq
+import zmq  # noqa: TID251  the sockets that are recorded
 
 from hypersocket.zmtp import COMPATIBLE
 
@@ -39,6 +39,7 @@ class Relay(threading.Thread):
         self.from_bound = b""
 
     def run(self) -> None:
+        """Carry bytes until one side closes."""
         near, _ = self.listener.accept()
         far = socket.create_connection(("127.0.0.1", self.target))
         while True:
@@ -91,6 +92,7 @@ def save(name: str, listener_type: str, data: bytes) -> None:
 
 
 def pipeline(pull: zmq.Socket[bytes], push: zmq.Socket[bytes]) -> None:
+    """Messages of every frame form, one way."""
     messages = [[b""], [b"short"], [b"x" * 255], [b"y" * 256], [b"a", b"", b"z" * 300]]
     for message in messages:
         push.send_multipart(message)
@@ -99,6 +101,7 @@ def pipeline(pull: zmq.Socket[bytes], push: zmq.Socket[bytes]) -> None:
 
 
 def request(rep: zmq.Socket[bytes], req: zmq.Socket[bytes]) -> None:
+    """Three questions and answers."""
     for number in range(3):
         req.send(b"question %d" % number)
         rep.send(rep.recv().upper())
@@ -106,6 +109,7 @@ def request(rep: zmq.Socket[bytes], req: zmq.Socket[bytes]) -> None:
 
 
 def routed(router: zmq.Socket[bytes], dealer: zmq.Socket[bytes]) -> None:
+    """An envelope there and back."""
     dealer.send_multipart([b"", b"hello"])
     envelope = router.recv_multipart()
     router.send_multipart([*envelope, b"and more"])
@@ -113,6 +117,7 @@ def routed(router: zmq.Socket[bytes], dealer: zmq.Socket[bytes]) -> None:
 
 
 def subscriptions(xpub: zmq.Socket[bytes], sub: zmq.Socket[bytes]) -> None:
+    """Two topics, a message, and one topic given up."""
     sub.setsockopt(zmq.SUBSCRIBE, b"weather")
     sub.setsockopt(zmq.SUBSCRIBE, b"")
     xpub.recv()
@@ -124,6 +129,7 @@ def subscriptions(xpub: zmq.Socket[bytes], sub: zmq.Socket[bytes]) -> None:
 
 
 def upstream(xpub: zmq.Socket[bytes], xsub: zmq.Socket[bytes]) -> None:
+    """What is no subscription, sent the subscriptions' way."""
     xsub.send(b"\1topic")
     xpub.recv()
     xsub.send(b"\2not a subscription")
@@ -133,13 +139,15 @@ def upstream(xpub: zmq.Socket[bytes], xsub: zmq.Socket[bytes]) -> None:
 
 
 def quiet(first: zmq.Socket[bytes], second: zmq.Socket[bytes]) -> None:
+    """A message each way, and then the time for heartbeats."""
     first.send(b"one way")
     second.recv()
     second.send(b"the other")
     first.recv()
 
 
-def nothing(first: zmq.Socket[bytes], second: zmq.Socket[bytes]) -> None:
+def nothing(*_sockets: zmq.Socket[bytes]) -> None:
+    """Time for the handshake alone."""
     time.sleep(0.2)
 
 
@@ -154,7 +162,10 @@ def main() -> None:
     beat = {"bound_heartbeat_ivl": 50, "bound_heartbeat_ttl": 1500}
     record("heartbeats", "PAIR", "PAIR", quiet, **beat)
     record("mismatch", "PUSH", "PUSH", nothing, connecting_reconnect_ivl=-1)
-    plain: dict[str, object] = {"connecting_plain_username": b"u", "connecting_plain_password": b"p"}
+    plain: dict[str, object] = {
+        "connecting_plain_username": b"u",
+        "connecting_plain_password": b"p",
+    }
     # Nobody answers for passwords here, so libzmq goes no further than its HELLO.
     plain["connecting_reconnect_ivl"] = -1
     record("plain", "PAIR", "PAIR", nothing, bound_plain_server=1, **plain)
