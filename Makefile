@@ -18,7 +18,7 @@ INSTALL_INPUTS := pyproject.toml $(wildcard setup.py) \
 
 PYTEST_ARGS  ?=
 FUZZ_SECONDS ?= 60
-FUZZERS      := $(wildcard tests/fuzz/fuzz_*.py)
+FUZZERS      := $(wildcard fuzz/fuzz_*.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -55,8 +55,8 @@ docs: $(INSTALLED_DEV)  ## the documentation, into docs/_build/html; a warning i
 pytest: $(INSTALLED_DEV)  ## the test suite, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 
-fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in tests/fuzz, FUZZ_SECONDS (60) each
-	@test -n '$(FUZZERS)' || { echo 'tests/fuzz holds no fuzz_*.py'; exit 1; }
+fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in fuzz, FUZZ_SECONDS (60) each
+	@test -n '$(FUZZERS)' || { echo 'fuzz holds no fuzz_*.py'; exit 1; }
 	@set -e; for fuzzer in $(FUZZERS); do \
 		corpus=.fuzz/$$(basename $$fuzzer .py); mkdir -p $$corpus; \
 		echo "$$fuzzer, $(FUZZ_SECONDS) s"; \

@@ -11,7 +11,7 @@
 """
 
 from . import _events as events
-from . import transports
+from . import _speedups, transports
 from ._errors import (
     AddressInUse,
     EndpointError,
@@ -24,7 +24,6 @@ from ._errors import (
     StateError,
 )
 from ._reasons import DropReason, Reason
-from ._speedups import FORM as speedups
 from ._stats import PeerStats, SocketStats
 from ._version import __version__
 from .sockets import (
@@ -48,6 +47,9 @@ from .transports import tcp as _tcp
 transports.register("tcp", _tcp.TcpTransport())
 transports.register("ipc", _ipc.IpcTransport())
 transports.register("inproc", _inproc.InprocTransport())
+
+speedups = _speedups.FORM
+"""Whether the compiled core is in use: ``"compiled"`` or ``"pure"``."""
 
 __all__ = [
     "AddressInUse",

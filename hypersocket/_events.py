@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import trio
 
@@ -163,7 +163,7 @@ class Monitor:
         self._ended = False
         self._parked = trio.lowlevel.ParkingLot()
 
-    async def __aenter__(self) -> Monitor:
+    async def __aenter__(self) -> Self:
         self._monitors.add(self)
         return self
 
@@ -176,7 +176,7 @@ class Monitor:
         self._monitors.remove(self)
         self.end()
 
-    def __aiter__(self) -> Monitor:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> MonitorEvent:

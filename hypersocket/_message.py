@@ -17,7 +17,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 """What users may send: any contiguous bytes-like object."""
 
 
-def to_bytes(data: Buffer) -> bytes:
+def to_bytes(data: object) -> bytes:
     """Return ``data`` as immutable bytes: itself when it is ``bytes`` already, else a copy.
 
     Raises:
@@ -28,11 +28,9 @@ def to_bytes(data: Buffer) -> bytes:
     if isinstance(data, str):
         raise TypeError("a message is bytes, not str: encode it first, for instance with .encode()")
     try:
-        return bytes(memoryview(data))
+        return bytes(memoryview(data))  # type: ignore[arg-type]  # it says itself if it is none
     except TypeError:
-        raise TypeError(
-            f"a message is a bytes-like object, not {type(data).__name__}"
-        ) from None
+        raise TypeError(f"a message is a bytes-like object, not {type(data).__name__}") from None
 
 
 def to_message(frames: Iterable[Buffer]) -> Message:
@@ -42,10 +40,11 @@ def to_message(frames: Iterable[Buffer]) -> Message:
         TypeError: ``frames`` is one bytes-like object or text instead of a sequence of frames.
         ValueError: there is no frame at all.
     """
-    if isinstance(frames, (bytes, bytearray, memoryview, str)):
+    given: object = frames
+    if isinstance(given, (bytes, bytearray, memoryview, str)):
         raise TypeError(
             "a multipart message is a sequence of frames, not one "
-            f"{type(frames).__name__}: use send() for a single-part message"
+            f"{type(given).__name__}: use send() for a single-part message"
         )
     parts = [to_bytes(frame) for frame in frames]
     if not parts:
@@ -60,7 +59,7 @@ def from_frames(frames: list[bytes]) -> Message:
 
 def frames_of(message: Message) -> list[bytes]:
     """The frames of a message, as a list that the caller may change where it was single-part."""
-    return [message] if type(message) is bytes else message  # type: ignore[list-item,return-value]
+    return [message] if type(message) is bytes else message  # type: ignore[return-value]
 
 
 def size_of(message: Message) -> int:

@@ -396,5 +396,3 @@ class SubscriberOptions(HasOptions):
         "it too.",
         applies="at once",
     )
-
-

@@ -95,12 +95,12 @@ class HasOptions:
 
 def options_of(cls: type) -> dict[str, Option[Any]]:
     """The options of a class by name, in the order of their declaration."""
-    found: dict[str, Option[Any]] = {}
-    for base in reversed(cls.__mro__):
-        for name, value in vars(base).items():
-            if isinstance(value, Option):
-                found[name] = value
-    return found
+    return {
+        name: value
+        for base in reversed(cls.__mro__)
+        for name, value in vars(base).items()
+        if isinstance(value, Option)
+    }
 
 
 def _unknown(cls: type, name: str, known: dict[str, Option[Any]]) -> str:
@@ -115,8 +115,9 @@ def _unknown(cls: type, name: str, known: dict[str, Option[Any]]) -> str:
 
 def _every_option_name(cls: type) -> Iterator[str]:
     yield from (name for name, value in vars(cls).items() if isinstance(value, Option))
-    for sub in cls.__subclasses__():
-        yield from _every_option_name(sub)
+    subclasses: list[type] = cls.__subclasses__()
+    for subclass in subclasses:
+        yield from _every_option_name(subclass)
 
 
 # Checks: each names what would be right.

@@ -98,7 +98,7 @@ class Counters:
     bytes_out: int = 0
     connects: int = 0
     disconnects: int = 0
-    drops: dict[DropReason, int] = field(default_factory=dict)
+    drops: dict[DropReason, int] = field(default_factory=dict[DropReason, int])
 
     def drop(self, reason: DropReason, count: int = 1) -> bool:
         """Count dropped messages; True when they are the first of this reason."""

@@ -125,9 +125,9 @@ class FrameDecoder:
         self._body: bytearray | None = None
         self._body_flags = 0
         self._missing = 0
-        self._data = b""
+        self._data: bytes = b""
         self._pos = 0
-        self._later = bytearray()
+        self._later: bytearray = bytearray()
 
         # The frames so far of a multipart message, and their bytes.
         self._parts: list[bytes] | None = None
@@ -135,7 +135,7 @@ class FrameDecoder:
 
     def feed(self, data: Buffer) -> None:
         """Store bytes from the peer; an empty ``data`` changes nothing."""
-        chunk = data if type(data) is bytes else bytes(data)
+        chunk: bytes = data if isinstance(data, bytes) else bytes(data)
         if self._missing:
             body = self._body
             assert body is not None

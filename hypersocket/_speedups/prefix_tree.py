@@ -1,4 +1,4 @@
-"""Subscription matching: who holds a prefix of this message?
+"""Subscription matching: who holds a prefix of a message.
 
 A radix tree. Each node stands for the bytes on the way to it; a node with one child and no
 holders is joined with that child, so the tree has at most two nodes for each distinct prefix.
@@ -50,8 +50,8 @@ class PrefixTree(Generic[H]):
         self._size += first
         return first, not before
 
-    def discard(self, prefix: bytes, holder: H) -> tuple[bool, bool] | None:
-        """Let ``holder`` hold ``prefix`` once less.
+    def discard(self, prefix: bytes, holder: H, times: int = 1) -> tuple[bool, bool] | None:
+        """Let ``holder`` hold ``prefix`` once less, or ``times`` less.
 
         Returns:
             None if it does not hold it. Else whether nobody holds it now, and whether this
@@ -61,8 +61,8 @@ class PrefixTree(Generic[H]):
         if path is None or holder not in path[-1].holders:
             return None
         node = path[-1]
-        node.holders[holder] -= 1
-        if node.holders[holder]:
+        node.holders[holder] -= times
+        if node.holders[holder] > 0:
             return False, False
         del node.holders[holder]
         if node.holders:

@@ -27,7 +27,7 @@ class FairQueue:
                 ready.popleft()
                 continue
             message = pipe.recv()
-            if not pipe.readable:
+            if not pipe.queued_in:
                 ready.popleft()
             elif len(ready) > 1:
                 ready.rotate(-1)

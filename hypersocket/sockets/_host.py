@@ -99,7 +99,7 @@ class SocketHost:
     ) -> None:
         """Log with the socket's type before the text."""
         if logger.isEnabledFor(level):
-            logger.log(level, f"{self.socket_type} {text}", *args, exc_info=exc_info)
+            logger.log(level, "%s " + text, self.socket_type, *args, exc_info=exc_info)  # noqa: G003
 
     def handshake_failed(self) -> None:
         """Count a handshake that failed."""
@@ -139,7 +139,7 @@ class SocketHost:
         """A pipe has room."""
         self._socket._pipe_writable(pipe)
 
-    def pipe_flushed(self, pipe: Pipe) -> None:
+    def pipe_flushed(self, pipe: Pipe) -> None:  # noqa: ARG002
         """A pipe has written everything."""
         if self.closing:
             self._changed.unpark_all()
@@ -329,7 +329,7 @@ class SocketHost:
             bytes_in=total.bytes_in,
             bytes_out=total.bytes_out,
             queued_in=sum(peer.queued_in for peer in peers)
-            + sum(pipe.stats().queued_in for pipe in self._draining)
+            + sum(pipe.queued_in for pipe in self._draining)
             + self._socket._held_messages(),
             queued_out=sum(peer.queued_out for peer in peers),
             dropped=total.dropped,
@@ -342,4 +342,3 @@ class SocketHost:
 
 
 _ORDINARY_ENDS = frozenset({Reason.CLOSED_BY_PEER, Reason.CLOSED_BY_US, Reason.REQUEST_ABANDONED})
-

@@ -95,14 +95,12 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _forget(self, pipe: Pipe) -> list[bytes]:
         """End all subscriptions of a peer; returns the topics that nobody holds now."""
-        orphans = []
-        for topic, times in self._held.pop(pipe, {}).items():
-            for _ in range(times):
-                ended = self._tree.discard(topic, pipe)
-            if ended is not None and ended[0]:
-                orphans.append(topic)
         pipe.subscriptions = 0
-        return orphans
+        return [
+            topic
+            for topic, times in self._held.pop(pipe, {}).items()
+            if self._tree.discard(topic, pipe, times) == (True, True)
+        ]
 
     def _pipe_disconnected(self, pipe: Pipe) -> None:
         super()._pipe_disconnected(pipe)
@@ -130,7 +128,7 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _offer(self, message: Message) -> bool:
         audience = self._audience(message)
-        if self.xpub_nodrop and not all([pipe.writable for pipe in audience]):
+        if self.xpub_nodrop and not self._all_writable(audience):
             return False
         for pipe in audience:
             if pipe.writable:
@@ -138,6 +136,10 @@ class Publisher(PublisherOptions, BatchSender):
             else:
                 pipe.drop(DropReason.HIGH_WATER_MARK)
         return True
+
+    def _all_writable(self, audience: list[Pipe]) -> bool:
+        # Each is asked, so that each that is full tells when it has room.
+        return sum(pipe.writable for pipe in audience) == len(audience)
 
     def _offer_batch(self, messages: list[Message]) -> bool:
         if self.xpub_nodrop and not self._fits(messages):
@@ -170,10 +172,10 @@ class Pub(ConflateOptions, Publisher):
 
 
 class XPub(XPubOptions, BatchReceiver, Publisher):
-    """A PUB that receives its peers' subscriptions: ``b"\\x01" + topic`` for the first of a
-    topic, ``b"\\x00" + topic`` when the last has ended.
+    r"""A PUB that receives its peers' subscriptions, as messages.
 
-    Other messages that XSUB peers send are received as they are.
+    The first of a topic is received as ``b"\x01" + topic``, the end of the last as
+    ``b"\x00" + topic``. Other messages that XSUB peers send are received as they are.
     """
 
     socket_type = "XPUB"

@@ -203,7 +203,7 @@ class Receiver(ReceiveOptions, Socket):
 class BatchReceiver(Receiver):
     """A socket that receives batches too."""
 
-    async def recv_many(self, max: int | None = None) -> list[bytes]:
+    async def recv_many(self, max: int | None = None) -> list[bytes]:  # noqa: A002
         """Wait for at least one single-part message, and take all that are there.
 
         Args:

@@ -8,7 +8,7 @@ from itertools import count
 import trio
 
 from .._errors import MultipartError, StateError
-from .._message import Buffer, Message, from_frames, frames_of, to_bytes, to_message
+from .._message import Buffer, Message, frames_of, from_frames, to_bytes, to_message
 from .._option_groups import ReqOptions, RoutingIdOptions
 from .._reasons import DropReason, Reason
 from .._signal import Signal

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import outcome
 import trio
 
+from .._errors import HypersocketError
 from .._message import Buffer, Message, to_bytes, to_message
 from .._option_groups import SendOptions
 from ._socket import Socket
@@ -107,7 +108,7 @@ class Sender(SendOptions, Socket):
         for waiter in tuple(self._senders):
             try:
                 accepted = self._offer_all(waiter.messages)
-            except Exception as error:
+            except HypersocketError as error:
                 self._senders.remove(waiter)
                 trio.lowlevel.reschedule(waiter.task, outcome.Error(error))
                 continue

@@ -22,6 +22,7 @@ BUDGET = 64
 
 Endpoints: TypeAlias = str | Iterable[str]
 
+
 class Socket(SocketOptions, trio.abc.AsyncResource):
     """What all sockets have in common.
 
@@ -47,7 +48,9 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
 
     def __init__(self, *, bind: Endpoints = (), connect: Endpoints = (), **options: Any) -> None:
         if type(self).__dict__.get("socket_type") is None:
-            raise TypeError(f"{type(self).__name__} is no socket type: use hypersocket.Req and so on")
+            raise TypeError(
+                f"{type(self).__name__} is no socket type: use hypersocket.Req and so on"
+            )
         self._option_values: dict[str, Any] = {}
         self._set_options(options)
         self._bind_on_entry = _endpoints(bind, binding=True)
@@ -267,7 +270,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
     def _pipe_writable(self, pipe: Pipe) -> None:
         """A pipe has room again."""
 
-    def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
+    def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:  # noqa: ARG002
         """A peer has subscribed, or no longer."""
         raise HandshakeError(
             f"a {self.socket_type} takes no subscriptions", Reason.UNEXPECTED_COMMAND

@@ -108,10 +108,10 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
 
 
 class XSub(Subscriber, BatchSender):
-    """A SUB that sends its subscriptions as messages: ``b"\\x01" + topic`` to subscribe,
-    ``b"\\x00" + topic`` to cancel.
+    r"""A SUB that sends its subscriptions as messages.
 
-    Other messages go to all publishers as they are; a publisher that is full does not get them.
+    ``b"\x01" + topic`` subscribes, ``b"\x00" + topic`` cancels. Other messages go
+    to all publishers as they are; a publisher that is full does not get them.
     """
 
     socket_type = "XSUB"

@@ -30,8 +30,9 @@ class Dealer(RoutingIdOptions, ConflateOptions, FairReceiver, BalancedSender):
 
 
 class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
-    """Receives from its peers, in turn, with the peer's routing id before each message; sends
-    each message to the peer whose routing id is its first frame.
+    """Receives from its peers, in turn, and sends to the peer that each message names.
+
+    A received message has the peer's routing id as its first frame, and so has one to be sent.
 
     A peer that announces no routing id is given one that begins with a zero byte. A message to
     nobody is dropped and counted, or raises :class:`hypersocket.HostUnreachable` where
@@ -101,7 +102,7 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
     def _check_may_send(self, messages: list[Message]) -> None:
         for message in messages:
             if not isinstance(message, list):
-                raise ValueError(
+                raise ValueError(  # noqa: TRY004 - it has the right type, and too few frames
                     "a ROUTER sends to the peer whose routing id is the first frame, so a message "
                     "has at least two: use send_multipart([routing_id, ...])"
                 )

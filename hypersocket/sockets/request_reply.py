@@ -55,7 +55,7 @@ class Rep(Receiver, Sender):
     def _received(self) -> None:
         self._requester, self._fetched = self._fetched, None
 
-    def _check_may_send(self, messages: list[Message]) -> None:
+    def _check_may_send(self, messages: list[Message]) -> None:  # noqa: ARG002
         if self._requester is None:
             raise StateError("there is no request to reply to: receive one first")
 

@@ -26,4 +26,4 @@ class Backoff:
         self._failures += 1
         if math.isinf(pause):
             return pause
-        return min(pause, max(most, first)) * random.uniform(0.5, 1.0)
+        return min(pause, max(most, first)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

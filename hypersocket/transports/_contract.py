@@ -23,17 +23,21 @@ class Host(Protocol):
     @property
     def socket_type(self) -> str:
         """Its ZMTP name, such as ``"XPUB"``."""
+        ...
 
     @property
     def options(self) -> SocketOptions:
         """Its options; read when a connection is made."""
+        ...
 
     @property
     def announced_routing_id(self) -> bytes:
         """What peers are told as Identity; empty for none."""
+        ...
 
     def open_pipe(self, endpoint: str, *, dialled: bool) -> Pipe:
         """Make a pipe. The transport sets its link at once."""
+        ...
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a task for as long as the socket lives. It may not raise."""
@@ -41,7 +45,9 @@ class Host(Protocol):
     def tell(self, make: Make) -> None:
         """Tell the monitors, if there are any."""
 
-    def log(self, level: int, text: str, *args: object) -> None:
+    def log(
+        self, level: int, text: str, *args: object, exc_info: BaseException | None = None
+    ) -> None:
         """Log under ``hypersocket``, with the socket's name before it."""
 
     def handshake_failed(self) -> None:

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 class Dialer(Binding):
     """Keeps one endpoint connected. It is the link of its pipe, and hands on to its session."""
 
-    def __init__(
-        self, endpoint: str, transport: StreamTransport, address: str, host: Host
-    ) -> None:
+    def __init__(self, endpoint: str, transport: StreamTransport, address: str, host: Host) -> None:
         self.endpoint = endpoint
         self._transport = transport
         self._address = address
@@ -88,7 +86,7 @@ class Dialer(Binding):
     async def _run(self) -> None:
         try:
             with self._scope:
-                while not self._pipe.closing:
+                while True:
                     end = await self._connect_once()
                     if self._pipe.closing:
                         break
@@ -113,7 +111,7 @@ class Dialer(Binding):
             return End(Reason.CONNECT_TIMEOUT, "the attempt to connect took too long")
         except OSError as error:
             return End(_reason_of(error), str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a transport from outside may raise anything
             self._host.log(
                 logging.ERROR, "%s: error of the transport", self.endpoint, exc_info=error
             )

@@ -40,7 +40,7 @@ class Peer:
     socket_type: str
     routing_id: bytes = b""
     address: str = ""
-    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    metadata: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 class Link(Protocol):
@@ -230,6 +230,11 @@ class Pipe:
                 self.link.incoming_room()
 
     @property
+    def queued_in(self) -> int:
+        """How many received messages wait to be taken."""
+        return len(self._inbox)
+
+    @property
     def queued_out(self) -> int:
         """How many messages wait to be written."""
         return len(self._outbox) + self._in_flight
@@ -253,8 +258,9 @@ class Pipe:
         return count
 
     def reset(self, reason: Reason) -> None:
-        """End the connection, and forget what was sent and not written; a dialled pipe gets a
-        new connection, to which nothing of that is sent.
+        """End the connection, and forget what was sent and not written.
+
+        A dialled pipe gets a new connection.
         """
         self._outbox.clear()
         self._forsaken = self._in_flight > 0
@@ -286,7 +292,7 @@ class Pipe:
             messages_out=counters.messages_out,
             bytes_in=counters.bytes_in,
             bytes_out=counters.bytes_out,
-            queued_in=len(self._inbox),
+            queued_in=self.queued_in,
             queued_out=self.queued_out,
             dropped=counters.dropped,
             drops=dict(counters.drops),

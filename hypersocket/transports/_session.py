@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -18,7 +18,16 @@ from .._errors import HandshakeError, ProtocolError
 from .._message import Message
 from .._reasons import Reason
 from .._signal import Signal
-from ..zmtp import Cancel, Connection, HandshakeSucceeded, Heartbeat, Limits, State, Subscribe
+from ..zmtp import (
+    Cancel,
+    Connection,
+    Event,
+    HandshakeSucceeded,
+    Heartbeat,
+    Limits,
+    State,
+    Subscribe,
+)
 from ._contract import Host
 from ._pipe import Peer, Pipe
 from ._writing import StreamWriter
@@ -168,7 +177,7 @@ class Session:
                 try:
                     await self._handshake()
                     await self._carry()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
                     self._end = self._end or self._explain(error)
         finally:
             await trio.aclose_forcefully(self._stream)
@@ -183,7 +192,10 @@ class Session:
         if isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError, OSError)):
             return End(Reason.CONNECTION_LOST, str(error.__cause__ or error))
         self._host.log(
-            logging.ERROR, "%s: error of our own; the connection ends", self._endpoint, exc_info=error
+            logging.ERROR,
+            "%s: error of our own; the connection ends",
+            self._endpoint,
+            exc_info=error,
         )
         return End(Reason.INTERNAL_ERROR, repr(error))
 
@@ -207,7 +219,9 @@ class Session:
                 if happened:
                     self._establish(happened)
                     return
-        raise HandshakeError("the peer did not finish its handshake in time", Reason.HANDSHAKE_TIMEOUT)
+        raise HandshakeError(
+            "the peer did not finish its handshake in time", Reason.HANDSHAKE_TIMEOUT
+        )
 
     async def _send_last_words(self) -> None:
         reply = self._conn.data_to_send()
@@ -217,7 +231,7 @@ class Session:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # the error that made us speak matters more
 
-    def _establish(self, happened: list[object]) -> None:
+    def _establish(self, happened: Sequence[Event]) -> None:
         first = happened[0]
         assert isinstance(first, HandshakeSucceeded)
         info = first.peer
@@ -284,7 +298,7 @@ class Session:
     async def _guard(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
             await loop()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
             if loop == self._write_all and isinstance(error, trio.BrokenResourceError):
                 # What the peer wrote before it went can still be read; the end comes with that.
                 return
@@ -316,7 +330,7 @@ class Session:
             pass  # Nobody will take it; but unread bytes would make the close a reset.
         self._end = self._end or End(Reason.CLOSED_BY_US)
 
-    def _dispatch(self, happened: list[object]) -> None:
+    def _dispatch(self, happened: Sequence[Event]) -> None:
         pipe = self.pipe
         assert pipe is not None
         messages: list[Message] = []
@@ -325,8 +339,8 @@ class Session:
                 pipe.deliver_subscription(event.topic, True)
             elif isinstance(event, Cancel):
                 pipe.deliver_subscription(event.topic, False)
-            else:
-                messages.append(event)  # type: ignore[arg-type]
+            elif not isinstance(event, HandshakeSucceeded):
+                messages.append(event)
         if messages:
             pipe.deliver(messages)
 

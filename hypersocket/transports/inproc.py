@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import trio
 
@@ -27,8 +27,8 @@ from ._pipe import Peer, Pipe
 class _Names:
     """Who is bound, and who waits for a name to be bound."""
 
-    bound: dict[str, _Bound] = field(default_factory=dict)
-    waiting: dict[str, list[_Connected]] = field(default_factory=dict)
+    bound: dict[str, _Bound]
+    waiting: dict[str, list[_Connected]]
 
 
 _names: trio.lowlevel.RunVar[_Names] = trio.lowlevel.RunVar("hypersocket.inproc")
@@ -38,7 +38,7 @@ def _current_names() -> _Names:
     try:
         return _names.get()
     except LookupError:
-        names = _Names()
+        names = _Names(bound={}, waiting={})
         _names.set(names)
         return names
 
@@ -46,7 +46,7 @@ def _current_names() -> _Names:
 class InprocTransport(Transport):
     """Joins sockets of one trio run."""
 
-    def check(self, address: str, *, binding: bool) -> None:
+    def check(self, address: str, *, binding: bool) -> None:  # noqa: ARG002
         """Any name will do, as long as there is one."""
         if not address:
             raise EndpointError("there is no name: expected inproc://name")
@@ -169,7 +169,7 @@ class _Bound(Binding):
         if side is not None:
             side.part(reason)
 
-    async def aclose(self, deadline: float) -> None:
+    async def aclose(self, deadline: float) -> None:  # noqa: ARG002
         """Give up the name, and end the joins."""
         self.close()
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -254,9 +254,7 @@ class _Connected(Binding):
         for host in (self.host, bound.host):
             host.handshake_failed()
             host.log(logging.WARNING, "%s: handshake failed: %s", self.endpoint, error)
-            host.tell(
-                self._event(events.HandshakeFailed, reason=error.reason, detail=str(error))
-            )
+            host.tell(self._event(events.HandshakeFailed, reason=error.reason, detail=str(error)))
         self._try_later(error.reason, str(error))
 
     def _try_later(self, reason: Reason, detail: str) -> None:
@@ -286,7 +284,7 @@ class _Connected(Binding):
             else:
                 self.try_to_join()  # which waits for the name to be bound again
 
-    def close_pipe(self, pipe: Pipe, reason: Reason) -> None:
+    def close_pipe(self, pipe: Pipe, reason: Reason) -> None:  # noqa: ARG002
         """The socket wants this peer no more, nor another."""
         self._closed = True
         waiting = _current_names().waiting.get(self._name, [])
@@ -296,7 +294,7 @@ class _Connected(Binding):
             self._side.part(reason)
         self._pipe.finished(reason)
 
-    async def aclose(self, deadline: float) -> None:
+    async def aclose(self, deadline: float) -> None:  # noqa: ARG002
         """Leave."""
         self.close()
         await trio.lowlevel.cancel_shielded_checkpoint()

@@ -23,7 +23,7 @@ import stat
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import trio
 from trio.socket import SocketType
@@ -289,7 +289,7 @@ def _remove_abandoned(path: bytes, address: str) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(directory: bytes) -> Iterator[None]:
+def _locked(directory: bytes) -> Generator[None]:
     """Have the directory's lock, or raise ``BlockingIOError``."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

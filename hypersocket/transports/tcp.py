@@ -269,7 +269,8 @@ def _why_not_bound(error: OSError, place: _Place) -> Exception:
             )
         case errno.ENOPROTOOPT | errno.ENODEV | errno.EPERM | errno.EINVAL:
             return EndpointError(f"{place}: {error.strerror}")
-    return error
+        case _:
+            return error
 
 
 # Dialling

@@ -75,7 +75,7 @@ class Connection:
         self._limits = limits
         self._metadata = encode_metadata(own_properties(socket_type, routing_id, metadata))
         self._takes_topics = socket_type in commands.WITH_SUBSCRIBERS
-        self._peer_version = (0, 0)
+        self._peer_version: tuple[int, int] = (0, 0)
 
         self._decoder = make_decoder(limits, socket_type)
         self._codec: PlainCodec | WrappedCodec = PlainCodec(self._decoder)

@@ -96,7 +96,7 @@ def encode_metadata(properties: Mapping[str, bytes]) -> bytes:
     Raises:
         ValueError: a name is not 1 to 255 ASCII characters, or a value is 2 GiB or more.
     """
-    out = []
+    out: list[bytes] = []
     for name, value in properties.items():
         if not (1 <= len(name) <= 255 and name.isascii() and name.isprintable()):
             raise ValueError(f"not a name for metadata: {name!r}")
