@@ -1,0 +1,8 @@
+"""``python -m hypersocket``: the same as the ``hypersocket`` command."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
