@@ -22,14 +22,11 @@ class FairQueue:
         """Take the next message, with the pipe it came by; None if there is none."""
         ready = self._ready
         while ready:
-            pipe = ready[0]
+            pipe = ready.popleft()
             if not pipe.readable:  # its messages were discarded
-                ready.popleft()
                 continue
-            message = pipe.recv()
-            if not pipe.queued_in:
-                ready.popleft()
-            elif len(ready) > 1:
-                ready.rotate(-1)
-            return pipe, message
+            if pipe.queued_in > 1:
+                ready.append(pipe)
+            # Else it is added when it has the next, which may be at once, from within recv().
+            return pipe, pipe.recv()
         return None

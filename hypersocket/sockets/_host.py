@@ -40,6 +40,7 @@ class SocketHost:
         self._draining: list[Pipe] = []  # gone, with messages that can still be received
         self._past = Counters()  # of pipes that are gone, and of no pipe
         self._handshake_failures = 0
+        self._failures_told: set[tuple[str, Reason]] = set()
         self._changed = trio.lowlevel.ParkingLot()
 
     # As its transports see it
@@ -101,9 +102,30 @@ class SocketHost:
         if logger.isEnabledFor(level):
             logger.log(level, "%s " + text, self.socket_type, *args, exc_info=exc_info)  # noqa: G003
 
-    def handshake_failed(self) -> None:
-        """Count a handshake that failed."""
+    def handshake_failed(
+        self, endpoint: str, reason: Reason, detail: str, *, address: str = ""
+    ) -> None:
+        """Count a handshake that failed, and tell."""
         self._handshake_failures += 1
+        # Whoever calls again and again is told of once: a peer must not be able to fill the log.
+        first = (endpoint, reason) not in self._failures_told
+        self._failures_told.add((endpoint, reason))
+        self.log(
+            logging.WARNING if first and reason not in _ORDINARY_ENDS else logging.DEBUG,
+            "%s: handshake with %s failed: %s",
+            endpoint,
+            address or "peer",
+            detail or reason,
+        )
+        self.tell(
+            lambda: events.HandshakeFailed(
+                time=trio.current_time(),
+                endpoint=endpoint,
+                address=address,
+                reason=reason,
+                detail=detail or str(reason),
+            )
+        )
 
     # As its pipes see it
 
@@ -111,6 +133,7 @@ class SocketHost:
         """A peer has shaken hands; the socket may refuse it."""
         self._socket._pipe_connected(pipe)
         self.pipes[pipe] = None
+        self._failures_told = {told for told in self._failures_told if told[0] != pipe.endpoint}
         self._changed.unpark_all()
 
     def pipe_disconnected(self, pipe: Pipe, reason: Reason, detail: str) -> None:
@@ -223,6 +246,7 @@ class SocketHost:
     async def bind(self, endpoint: str) -> str:
         """Listen at an endpoint."""
         transport, address = resolve(endpoint, binding=True)
+        await trio.lowlevel.checkpoint()
         try:
             binding = await transport.bind(address, self)
         except (HypersocketError, OSError) as error:
@@ -241,6 +265,7 @@ class SocketHost:
     async def connect(self, endpoint: str) -> None:
         """Start connecting to an endpoint."""
         transport, address = resolve(endpoint, binding=False)
+        await trio.lowlevel.checkpoint()
         binding = await transport.connect(address, self)
         if self.closing:
             binding.close()
@@ -295,7 +320,7 @@ class SocketHost:
                         await self._changed.park()
                 async with trio.open_nursery() as nursery:
                     for binding in bindings:
-                        nursery.start_soon(binding.aclose, deadline)
+                        nursery.start_soon(self._run_task, binding.aclose, (deadline,))
             else:
                 await trio.lowlevel.checkpoint()
         finally:
@@ -342,3 +367,17 @@ class SocketHost:
 
 
 _ORDINARY_ENDS = frozenset({Reason.CLOSED_BY_PEER, Reason.CLOSED_BY_US, Reason.REQUEST_ABANDONED})
+
+
+async def _close_all(bindings: list[Binding], deadline: float) -> None:
+    try:
+        async with trio.open_nursery() as nursery:
+            for binding in bindings:
+                nursery.start_soon(binding.aclose, deadline)
+    except BaseExceptionGroup as group:
+        # What leaves a socket is the body's own; a cancellation is not to come in a group either.
+        cancelled, other = group.split(trio.Cancelled)
+        if cancelled is None or other is not None:
+            raise
+        await trio.lowlevel.checkpoint_if_cancelled()
+        raise

@@ -38,6 +38,7 @@ class Receiver(ReceiveOptions, Socket):
         super().__init__(**arguments)  # type: ignore[arg-type]
         self._receivers: deque[_Waiter] = deque()
         self._head: Message | None = None  # fetched, and not yet taken
+        self._handing_out = False
 
     async def recv(self) -> bytes:
         """Wait for a single-part message.
@@ -83,7 +84,7 @@ class Receiver(ReceiveOptions, Socket):
         except trio.ClosedResourceError:
             raise StopAsyncIteration from None
 
-    async def multipart(self) -> AsyncIterator[list[bytes]]:
+    def multipart(self) -> AsyncIterator[list[bytes]]:
         """Receive messages of any number of frames until the socket is closed.
 
         ::
@@ -91,18 +92,12 @@ class Receiver(ReceiveOptions, Socket):
             async for frames in socket.multipart():
                 ...
         """
-        while True:
-            try:
-                frames = await self.recv_multipart()
-            except trio.ClosedResourceError:
-                return
-            yield frames
+        return _MultipartMessages(self)
 
     async def _recv(self, form: Form, most: int) -> Any:
-        self._check_open()
-        self._check_may_receive()
         await self._breathe()
         self._check_open()
+        self._check_may_receive()
         if not self._receivers:
             taken = self._take(form, most)
             if taken is not None:
@@ -164,6 +159,15 @@ class Receiver(ReceiveOptions, Socket):
 
     def _pump_receivers(self) -> None:
         """There may be messages: hand them to those who wait, in their order."""
+        if self._handing_out:
+            return  # taking one message made room for the next, which has its turn after it
+        self._handing_out = True
+        try:
+            self._hand_out()
+        finally:
+            self._handing_out = False
+
+    def _hand_out(self) -> None:
         while self._receivers:
             waiter = self._receivers[0]
             try:
@@ -198,6 +202,19 @@ class Receiver(ReceiveOptions, Socket):
 
     def _received(self) -> None:
         """The message last fetched is the user's now."""
+
+
+class _MultipartMessages(AsyncIterator[list[bytes]]):
+    # Not a generator: one that is left before its end would wait for the garbage collector.
+
+    def __init__(self, socket: Receiver) -> None:
+        self._socket = socket
+
+    async def __anext__(self) -> list[bytes]:
+        try:
+            return await self._socket.recv_multipart()
+        except trio.ClosedResourceError:
+            raise StopAsyncIteration from None
 
 
 class BatchReceiver(Receiver):

@@ -89,10 +89,11 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
             self._turn_holder = trio.lowlevel.current_task()
             try:
                 await self._send([message])
-                return from_frames(await self.recv_multipart())
-            except BaseException:
-                self._abandon()
-                raise
+                try:
+                    return from_frames(await self.recv_multipart())
+                except BaseException:
+                    self._abandon()
+                    raise
             finally:
                 self._turn_holder = None
 
@@ -126,6 +127,9 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
         if isinstance(messages[0], _NumberedRequest):
             return
         self._check_my_turn()
+        self._check_finished()
+
+    def _check_finished(self) -> None:
         unfinished = self._asked is not None or self._head is not None
         if unfinished and not self.req_relaxed:
             raise StateError(
@@ -140,6 +144,7 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
         if isinstance(message, _NumberedRequest):
             pipe.send(message)
             return True
+        self._check_finished()  # another task may have sent while this one waited
         self._abandon()
         self._asked = pipe
         self._asked_number = self._next_number() if self.req_correlate else None

@@ -72,10 +72,9 @@ class Sender(SendOptions, Socket):
         self._send_nowait(to_message(frames))
 
     async def _send(self, messages: list[Message]) -> None:
-        self._check_open()
-        self._check_may_send(messages)
         await self._breathe()
         self._check_open()
+        self._check_may_send(messages)
         if self._accepts_now(messages):
             return
         waiter = _Waiter(trio.lowlevel.current_task(), messages)

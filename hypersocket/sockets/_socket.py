@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import trio
 
-from .._errors import HandshakeError
+from .._errors import ProtocolError
 from .._events import Monitor
 from .._option_groups import SocketOptions
 from .._reasons import DropReason, Reason
@@ -57,6 +57,8 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         self._connect_on_entry = _endpoints(connect, binding=False)
         self._host = SocketHost(self)
         self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._nursery: trio.Nursery | None = None
+        self._tasks_ended = trio.Event()
         self._budget = BUDGET
 
     def __repr__(self) -> str:
@@ -68,7 +70,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         if self._nursery_manager is not None:
             raise RuntimeError("a socket is opened once: make another one to open it again")
         manager = self._nursery_manager = trio.open_nursery()
-        nursery = await manager.__aenter__()
+        nursery = self._nursery = await manager.__aenter__()
         try:
             await nursery.start(self._supervise)
             for endpoint in self._bind_on_entry:
@@ -83,11 +85,16 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
     @trio.lowlevel.enable_ki_protection
     async def _supervise(self, task_status: trio.TaskStatus[None]) -> None:
         # The tasks have a nursery of their own, so that closing cancels them and not the body
-        # of the `async with` block.
-        async with trio.open_nursery() as tasks:
-            self._host.tasks = tasks
-            task_status.started()
-            await trio.sleep_forever()
+        # of the `async with` block; and it is closing that ends them, not a cancelled surrounding,
+        # which the body may be shielded from.
+        try:
+            async with trio.open_nursery() as tasks:
+                tasks.cancel_scope.shield = True
+                self._host.tasks = tasks
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._tasks_ended.set()
 
     async def __aexit__(
         self,
@@ -104,6 +111,12 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
             # What the body raised goes on; the cancellation finds it at its next checkpoint.
         finally:
             assert self._nursery_manager is not None
+            with trio.CancelScope(shield=True):
+                # A nursery that still has a child when it is left in a cancelled scope would raise
+                # in place of what the body did.
+                await self._tasks_ended.wait()
+                while self._nursery is not None and self._nursery.child_tasks:
+                    await trio.lowlevel.checkpoint()
             await self._nursery_manager.__aexit__(None, None, None)
 
     async def aclose(self) -> None:
@@ -255,7 +268,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         """A dialled pipe is there; it has no connection yet."""
 
     def _pipe_connected(self, pipe: Pipe) -> None:
-        """A peer has shaken hands. Raise :class:`HandshakeError` to refuse it."""
+        """A peer has shaken hands. Raise :class:`hypersocket.HandshakeError` to refuse it."""
 
     def _pipe_disconnected(self, pipe: Pipe) -> None:
         """A dialled pipe has lost its connection, and waits for the next."""
@@ -272,7 +285,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
 
     def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:  # noqa: ARG002
         """A peer has subscribed, or no longer."""
-        raise HandshakeError(
+        raise ProtocolError(
             f"a {self.socket_type} takes no subscriptions", Reason.UNEXPECTED_COMMAND
         )
 

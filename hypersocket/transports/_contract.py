@@ -14,6 +14,7 @@ from typing import Protocol
 
 from .._events import Make
 from .._option_groups import SocketOptions
+from .._reasons import Reason
 from ._pipe import Pipe
 
 
@@ -50,8 +51,10 @@ class Host(Protocol):
     ) -> None:
         """Log under ``hypersocket``, with the socket's name before it."""
 
-    def handshake_failed(self) -> None:
-        """Count a handshake that failed."""
+    def handshake_failed(
+        self, endpoint: str, reason: Reason, detail: str, *, address: str = ""
+    ) -> None:
+        """Count a handshake that failed, and tell monitors and log."""
 
 
 class Binding(ABC):

@@ -183,13 +183,17 @@ class Session:
             await trio.aclose_forcefully(self._stream)
         end = self._end or End(Reason.CLOSED_BY_US)
         if not self.established and end.reason is not Reason.CLOSED_BY_US:
-            self._tell_handshake_failed(end)
+            self._host.handshake_failed(
+                self._endpoint, end.reason, end.detail, address=self._address
+            )
         return end
 
     def _explain(self, error: Exception) -> End:
         if isinstance(error, ProtocolError):
             return End(error.reason, str(error))
         if isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError, OSError)):
+            if self._finish_by is not None:
+                return End(Reason.CLOSED_BY_US)
             return End(Reason.CONNECTION_LOST, str(error.__cause__ or error))
         self._host.log(
             logging.ERROR,
@@ -265,25 +269,6 @@ class Session:
             self._on_established(self)
         self._dispatch(happened[1:])
 
-    def _tell_handshake_failed(self, end: End) -> None:
-        self._host.handshake_failed()
-        self._host.log(
-            logging.WARNING,
-            "%s: handshake with %s failed: %s",
-            self._endpoint,
-            self._address or "peer",
-            end.detail or end.reason,
-        )
-        self._host.tell(
-            lambda: events.HandshakeFailed(
-                time=trio.current_time(),
-                endpoint=self._endpoint,
-                address=self._address,
-                reason=end.reason,
-                detail=end.detail,
-            )
-        )
-
     # Traffic
 
     async def _carry(self) -> None:
@@ -323,7 +308,11 @@ class Session:
                 conn.receive(data, trio.current_time())
             self._dispatch(conn.next_events(room))
             if conn.state is State.CLOSED:
-                self._end = self._end or End(Reason.CLOSED_BY_PEER)
+                # A peer that is told of our end ends its side too.
+                ours = self._finish_by is not None
+                self._end = self._end or End(
+                    Reason.CLOSED_BY_US if ours else Reason.CLOSED_BY_PEER
+                )
                 return
             self._flush_control()
         while await self._stream.receive_some(READ_SIZE):

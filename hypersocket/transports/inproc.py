@@ -252,9 +252,7 @@ class _Connected(Binding):
 
     def _refused(self, bound: _Bound, error: HandshakeError) -> None:
         for host in (self.host, bound.host):
-            host.handshake_failed()
-            host.log(logging.WARNING, "%s: handshake failed: %s", self.endpoint, error)
-            host.tell(self._event(events.HandshakeFailed, reason=error.reason, detail=str(error)))
+            host.handshake_failed(self.endpoint, error.reason, str(error))
         self._try_later(error.reason, str(error))
 
     def _try_later(self, reason: Reason, detail: str) -> None:
