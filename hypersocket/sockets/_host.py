@@ -318,9 +318,7 @@ class SocketHost:
                 with trio.move_on_at(deadline):
                     while not all(pipe.flushed for pipe in self.pipes):
                         await self._changed.park()
-                async with trio.open_nursery() as nursery:
-                    for binding in bindings:
-                        nursery.start_soon(self._run_task, binding.aclose, (deadline,))
+                await self._close_all(bindings, deadline)
             else:
                 await trio.lowlevel.checkpoint()
         finally:
@@ -336,6 +334,16 @@ class SocketHost:
             self.monitors.end()
             self._changed.unpark_all()
             self._closed.set()
+
+    async def _close_all(self, bindings: list[Binding], deadline: float) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                for binding in bindings:
+                    nursery.start_soon(self._run_task, binding.aclose, (deadline,))
+        except BaseExceptionGroup:
+            # What leaves a socket is the body's own: a cancellation does not come in a group.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise
 
     def _all_bindings(self) -> list[Binding]:
         return [*self.bound.values(), *(one for some in self.dialled.values() for one in some)]
@@ -367,17 +375,3 @@ class SocketHost:
 
 
 _ORDINARY_ENDS = frozenset({Reason.CLOSED_BY_PEER, Reason.CLOSED_BY_US, Reason.REQUEST_ABANDONED})
-
-
-async def _close_all(bindings: list[Binding], deadline: float) -> None:
-    try:
-        async with trio.open_nursery() as nursery:
-            for binding in bindings:
-                nursery.start_soon(binding.aclose, deadline)
-    except BaseExceptionGroup as group:
-        # What leaves a socket is the body's own; a cancellation is not to come in a group either.
-        cancelled, other = group.split(trio.Cancelled)
-        if cancelled is None or other is not None:
-            raise
-        await trio.lowlevel.checkpoint_if_cancelled()
-        raise
