@@ -29,8 +29,10 @@ class Rep(Receiver, Sender):
     def __init__(self, **arguments: object) -> None:
         super().__init__(**arguments)
         self._queue = FairQueue()
-        self._fetched: tuple[Pipe, list[bytes]] | None = None  # where the head came from
-        self._requester: tuple[Pipe, list[bytes]] | None = None  # who is owed a reply
+        # Where the head came from, and who is owed a reply: None where its connection is gone.
+        self._fetched: tuple[Pipe | None, list[bytes]] | None = None
+        self._requester: tuple[Pipe | None, list[bytes]] | None = None
+        self._orphans: dict[Pipe, int] = {}  # received requests whose connection is gone
 
     def _pipe_readable(self, pipe: Pipe) -> None:
         self._queue.add(pipe)
@@ -45,12 +47,35 @@ class Rep(Receiver, Sender):
             return None
         while (found := self._queue.recv()) is not None:
             pipe, message = found
+            orphaned = self._is_orphan(pipe)
             if isinstance(message, list) and b"" in message[:-1]:
                 end = message.index(b"") + 1
-                self._fetched = pipe, message[:end]
+                self._fetched = None if orphaned else pipe, message[:end]
                 return from_frames(message[end:])
             pipe.drop(DropReason.MALFORMED)
         return None
+
+    def _is_orphan(self, pipe: Pipe) -> bool:
+        """Count one request taken from a pipe; was it of a connection before the one it has?"""
+        left = self._orphans.pop(pipe, 0)
+        if left > 1:
+            self._orphans[pipe] = left - 1
+        return left > 0
+
+    def _pipe_disconnected(self, pipe: Pipe) -> None:
+        # A reply goes to the connection that the request came by, or to nobody: at the other end
+        # of the next one is perhaps another program, or one that asks something else by now.
+        super()._pipe_disconnected(pipe)
+        if self._fetched is not None and self._fetched[0] is pipe:
+            self._fetched = None, self._fetched[1]
+        if self._requester is not None and self._requester[0] is pipe:
+            self._requester = None, self._requester[1]
+        if pipe.queued_in:
+            self._orphans[pipe] = pipe.queued_in
+
+    def _pipe_gone(self, pipe: Pipe) -> None:
+        super()._pipe_gone(pipe)
+        self._orphans.pop(pipe, None)
 
     def _received(self) -> None:
         self._requester, self._fetched = self._fetched, None
@@ -63,7 +88,7 @@ class Rep(Receiver, Sender):
         assert self._requester is not None
         pipe, envelope = self._requester
         self._requester = None
-        if pipe.gone or pipe.closing:
+        if pipe is None or pipe.gone or pipe.closing:
             self._host.drop(DropReason.PEER_GONE)
         elif not pipe.writable:
             pipe.drop(DropReason.HIGH_WATER_MARK)
