@@ -132,8 +132,10 @@ class _Side:
         if not self._joined:
             return
         self._joined = self.other._joined = False
-        self.owner.parted(self.pipe, reason, detail)
-        self.other.owner.parted(self.other.pipe, Reason.CLOSED_BY_PEER, detail)
+        ends = [(self, reason), (self.other, Reason.CLOSED_BY_PEER)]
+        # The bound side first: the other may join again from within, as the same peer.
+        for side, why in sorted(ends, key=lambda end: isinstance(end[0].owner, _Connected)):
+            side.owner.parted(side.pipe, why, detail)
 
 
 def _own(message: Message) -> Message:
