@@ -58,5 +58,6 @@ class DropReason(StrEnum):
     UNROUTABLE = "unroutable"
     MALFORMED = "malformed"
     STALE_REPLY = "stale reply"
+    REQUEST_ABANDONED = "request abandoned"
     CONFLATED = "conflated"
     NOT_EXPECTED = "not expected by this socket type"

@@ -200,9 +200,9 @@ class SocketHost:
         socket_type: str = "",
         routing_id: bytes = b"",
     ) -> None:
-        # Conflation is asked for; everything else somebody should look at.
+        # Some are asked for; everything else somebody should look at.
         self.log(
-            logging.DEBUG if reason is DropReason.CONFLATED else logging.WARNING,
+            logging.DEBUG if reason in _ORDINARY_DROPS else logging.WARNING,
             "%s: dropping messages%s: %s (%d so far; more are counted in stats())",
             endpoint or "no peer",
             f" of {address}" if address else "",
@@ -374,4 +374,5 @@ class SocketHost:
         )
 
 
+_ORDINARY_DROPS = frozenset({DropReason.CONFLATED, DropReason.REQUEST_ABANDONED})
 _ORDINARY_ENDS = frozenset({Reason.CLOSED_BY_PEER, Reason.CLOSED_BY_US, Reason.REQUEST_ABANDONED})

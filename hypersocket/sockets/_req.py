@@ -66,6 +66,7 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
             MultipartError: the reply has several parts, and is lost: use
                 :meth:`request_multipart`.
             StateError: ``req_relaxed`` is off, and a request of :meth:`send` is unanswered.
+            trio.BusyResourceError: a task waits in :meth:`recv` for the reply to such a request.
             trio.ClosedResourceError: the socket is closed, or was meanwhile.
 
         A cancelled call has abandoned its request: the reply is never seen.
@@ -86,6 +87,8 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
         if self.req_correlate:
             return await self._exchange_numbered(message)
         async with self._turn:
+            if self._receivers:
+                raise trio.BusyResourceError("another task waits for the reply to its send()")
             self._turn_holder = trio.lowlevel.current_task()
             try:
                 await self._send([message])
@@ -166,11 +169,21 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
                 return pipe
             debtor = debtor or pipe
         if debtor is None:
-            return None
+            return self._retract()
         self._abandon()
         self._owing.discard(debtor)
         debtor.reset(Reason.REQUEST_ABANDONED)
         return debtor if debtor.writable else None
+
+    def _retract(self) -> Pipe | None:
+        """Make room by taking back the last request, if it is not under way yet."""
+        pipe = self._asked
+        if pipe is None or self._asked_number is not None or not pipe.has_outgoing:
+            return None
+        if pipe.closing or (self.immediate and not pipe.connected):
+            return None
+        self._abandon()
+        return pipe
 
     def _abandon(self) -> None:
         """Want the reply to the request of :meth:`send` no more."""
@@ -180,7 +193,9 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
         pipe, self._asked = self._asked, None
         if pipe is None or pipe.gone or self._asked_number is not None:
             return
-        if not pipe.discard_outgoing():  # else it was not under way yet
+        retracted = pipe.discard_outgoing()
+        pipe.drop(DropReason.REQUEST_ABANDONED, retracted)
+        if not retracted:  # it is under way
             self._owing.add(pipe)
 
     # Receiving

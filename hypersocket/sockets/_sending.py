@@ -37,6 +37,8 @@ class Sender(SendOptions, Socket):
     def __init__(self, **arguments: object) -> None:
         super().__init__(**arguments)  # type: ignore[arg-type]
         self._senders: deque[_Waiter] = deque()
+        self._letting_in = False
+        self._room_came = False  # while letting in
 
     async def send(self, data: Buffer) -> None:
         """Send one single-part message; waits while there is no room for it.
@@ -104,6 +106,18 @@ class Sender(SendOptions, Socket):
 
     def _pump_senders(self) -> None:
         """There may be room: let those in who wait for it, in their order."""
+        self._room_came = True
+        if self._letting_in:
+            return  # letting one in made room for the next, which has its turn after it
+        self._letting_in = True
+        try:
+            while self._room_came:
+                self._room_came = False
+                self._let_in()
+        finally:
+            self._letting_in = False
+
+    def _let_in(self) -> None:
         for waiter in tuple(self._senders):
             try:
                 accepted = self._offer_all(waiter.messages)

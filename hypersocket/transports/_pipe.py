@@ -413,7 +413,9 @@ class Pipe:
         if self.gone:
             return
         self._in_flight -= len(messages)
-        if not self._forsaken:
+        if self._forsaken:
+            self.drop(DropReason.REQUEST_ABANDONED, len(messages))
+        else:
             self._outbox.extendleft(reversed(messages))
         self._forsaken = False
 
