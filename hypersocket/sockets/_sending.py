@@ -131,6 +131,13 @@ class Sender(SendOptions, Socket):
             elif not self._addressed:
                 return
 
+    def _option_changed(self, name: str) -> None:
+        super()._option_changed(name)
+        if hasattr(self, "_host"):  # else it is being made
+            # What kept senders waiting is perhaps no longer asked for.
+            for pipe in tuple(self._host.pipes):
+                self._pipe_writable(pipe)
+
     def _closing(self) -> None:
         for waiter in self._senders:
             error = trio.ClosedResourceError("the socket was closed while sending")
