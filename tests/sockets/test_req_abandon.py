@@ -164,6 +164,8 @@ async def test_every_accepted_request_is_accounted_for() -> None:
             await req.send(b"%d" % number)
         stats = req.stats()
         assert stats.messages_out + stats.queued_out + stats.dropped == 3
+        assert stats.drops == {hs.DropReason.REQUEST_ABANDONED: 2}
+        req.linger = 0
 
 
 async def test_a_peer_that_owes_a_reply_is_passed_over() -> None:
