@@ -58,6 +58,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         self._host = SocketHost(self)
         self._nursery_manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
+        self._tasks_started = trio.Event()
         self._tasks_ended = trio.Event()
         self._budget = BUDGET
 
@@ -72,7 +73,10 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         manager = self._nursery_manager = trio.open_nursery()
         nursery = self._nursery = await manager.__aenter__()
         try:
-            await nursery.start(self._supervise)
+            nursery.start_soon(self._supervise)
+            with trio.CancelScope(shield=True):
+                await self._tasks_started.wait()
+            await trio.lowlevel.checkpoint_if_cancelled()
             for endpoint in self._bind_on_entry:
                 await self._host.bind(endpoint)
             for endpoint in self._connect_on_entry:
@@ -83,15 +87,16 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         return self
 
     @trio.lowlevel.enable_ki_protection
-    async def _supervise(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _supervise(self) -> None:
         # The tasks have a nursery of their own, so that closing cancels them and not the body
         # of the `async with` block; and it is closing that ends them, not a cancelled surrounding,
-        # which the body may be shielded from.
+        # which the body may be shielded from. So it is not for `nursery.start` either: what that
+        # starts in a cancelled surrounding it waits for, and this would not end.
         try:
             async with trio.open_nursery() as tasks:
                 tasks.cancel_scope.shield = True
                 self._host.tasks = tasks
-                task_status.started()
+                self._tasks_started.set()
                 await trio.sleep_forever()
         finally:
             self._tasks_ended.set()
