@@ -107,6 +107,7 @@ class Pipe:
 
     __slots__ = (
         "_conflate",
+        "_drop_at_end",
         "_forsaken",
         "_held",
         "_in_flight",
@@ -159,6 +160,7 @@ class Pipe:
         self._incoming_full = False
         self._outgoing_full = False
         self._held = False
+        self._drop_at_end = DropReason.PEER_GONE
         self._forsaken = False  # what is in flight is not to be sent again
 
     def __repr__(self) -> str:
@@ -326,17 +328,20 @@ class Pipe:
             self._owner.pipe_disconnected(self, reason, detail)
 
     def finished(self, reason: Reason, detail: str = "") -> None:
-        """The pipe has ended; what was not written is dropped, and counted."""
+        """The pipe has ended; what was not written is dropped, and counted.
+
+        Of what the link has taken, it still says what became of it.
+        """
         if self.gone:
             return
         if self.connected:
             self.counters.disconnects += 1
         self.gone = True
-        lost = len(self._outbox) + self._in_flight
+        lost = len(self._outbox)
         self._outbox.clear()
-        self._in_flight = 0
-        ours = reason is Reason.CLOSED_BY_US
-        self.drop(DropReason.LINGER if ours else DropReason.PEER_GONE, lost)
+        if reason is Reason.CLOSED_BY_US:
+            self._drop_at_end = DropReason.LINGER
+        self.drop(self._drop_at_end, lost)
         self._owner.pipe_gone(self, reason, detail)
         self.connected = False
         self.link = None
@@ -401,19 +406,19 @@ class Pipe:
 
     def written(self, count: int, size: int) -> None:
         """``count`` of the messages taken, of ``size`` bytes in all, were written whole."""
-        if self.gone:
-            return
         self._in_flight -= count
+        if not self._in_flight:
+            self._forsaken = False  # it all went out before it could be stopped
         self.counters.messages_out += count
         self.counters.bytes_out += size
         self._room_again()
 
     def put_back(self, messages: list[Message]) -> None:
         """Messages that were taken, but surely not written whole, are to be taken again first."""
-        if self.gone:
-            return
         self._in_flight -= len(messages)
-        if self._forsaken:
+        if self.gone:
+            self.drop(self._drop_at_end, len(messages))
+        elif self._forsaken:
             self.drop(DropReason.REQUEST_ABANDONED, len(messages))
         else:
             self._outbox.extendleft(reversed(messages))
@@ -421,14 +426,14 @@ class Pipe:
 
     def lost(self, count: int, reason: DropReason) -> None:
         """``count`` messages that were taken may have been written in part; they are dropped."""
-        if self.gone:
-            return
         self._in_flight -= count
         self._forsaken = False
         self.drop(reason, count)
         self._room_again()
 
     def _room_again(self) -> None:
+        if self.gone:
+            return
         if self._outgoing_full:
             self._outgoing_full = False
             self._owner.pipe_writable(self)
