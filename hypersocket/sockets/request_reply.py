@@ -56,7 +56,7 @@ class Rep(Receiver, Sender):
         return None
 
     def _is_orphan(self, pipe: Pipe) -> bool:
-        """Count one request taken from a pipe; was it of a connection before the one it has?"""
+        """Count one request taken from a pipe: is it of a connection before the one it has."""
         left = self._orphans.pop(pipe, 0)
         if left > 1:
             self._orphans[pipe] = left - 1
@@ -72,6 +72,7 @@ class Rep(Receiver, Sender):
             self._requester = None, self._requester[1]
         if pipe.queued_in:
             self._orphans[pipe] = pipe.queued_in
+        pipe.drop(DropReason.PEER_GONE, pipe.discard_outgoing())
 
     def _pipe_gone(self, pipe: Pipe) -> None:
         super()._pipe_gone(pipe)
