@@ -38,6 +38,7 @@ class SocketHost:
         self.closing = False
         self._closed = trio.Event()
         self._draining: list[Pipe] = []  # gone, with messages that can still be received
+        self._settling: list[Pipe] = []  # gone, with messages under way when they went
         self._past = Counters()  # of pipes that are gone, and of no pipe
         self._handshake_failures = 0
         self._failures_told: set[tuple[str, Reason]] = set()
@@ -145,7 +146,8 @@ class SocketHost:
         """A pipe has ended."""
         known = pipe in self.pipes
         self.pipes.pop(pipe, None)
-        self._past.add(pipe.counters)
+        self._settling.append(pipe)
+        self._settle()
         if pipe.readable:
             self._draining.append(pipe)
         if pipe.connected:
@@ -331,7 +333,8 @@ class SocketHost:
                 self.tasks.cancel_scope.cancel()
             self.bound.clear()
             self.dialled.clear()
-            self.monitors.end()
+            if self.tasks is None:
+                self.monitors.end()
             self._changed.unpark_all()
             self._closed.set()
 
@@ -345,6 +348,16 @@ class SocketHost:
             await trio.lowlevel.checkpoint_if_cancelled()
             raise
 
+    def _settle(self) -> None:
+        """Keep of the pipes that are gone, once it is known what became of all messages, a sum."""
+        rest = []
+        for pipe in self._settling:
+            if pipe.flushed:
+                self._past.add(pipe.counters)
+            else:
+                rest.append(pipe)
+        self._settling = rest
+
     def _all_bindings(self) -> list[Binding]:
         return [*self.bound.values(), *(one for some in self.dialled.values() for one in some)]
 
@@ -352,8 +365,11 @@ class SocketHost:
         """A snapshot."""
         peers = tuple(pipe.stats() for pipe in self.pipes)
         self._draining = [pipe for pipe in self._draining if pipe.readable]
+        self._settle()
         total = Counters()
         total.add(self._past)
+        for pipe in self._settling:
+            total.add(pipe.counters)
         for pipe in self.pipes:
             total.add(pipe.counters)
         return SocketStats(
@@ -364,7 +380,8 @@ class SocketHost:
             queued_in=sum(peer.queued_in for peer in peers)
             + sum(pipe.queued_in for pipe in self._draining)
             + self._socket._held_messages(),
-            queued_out=sum(peer.queued_out for peer in peers),
+            queued_out=sum(peer.queued_out for peer in peers)
+            + sum(pipe.queued_out for pipe in self._settling),
             dropped=total.dropped,
             drops=dict(total.drops),
             connects=total.connects,

@@ -99,6 +99,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
                 self._tasks_started.set()
                 await trio.sleep_forever()
         finally:
+            self._host.monitors.end()
             self._tasks_ended.set()
 
     async def __aexit__(
