@@ -71,7 +71,6 @@ class Acceptor(Binding):
         try:
             with self._scope:
                 while True:
-                    await self._keep_bound()
                     try:
                         stream, address = await self._listener.accept()
                     except OSError as error:
@@ -82,6 +81,11 @@ class Acceptor(Binding):
                     except trio.ClosedResourceError:
                         return
                     pause = FIRST_PAUSE
+                    try:
+                        await self._keep_bound()
+                    except BaseException:
+                        await trio.aclose_forcefully(stream)
+                        raise
                     self._begin(stream, address)
         finally:
             await self._listener.aclose()
