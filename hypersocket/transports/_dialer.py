@@ -88,8 +88,8 @@ class Dialer(Binding):
             with self._scope:
                 while True:
                     end = await self._connect_once()
-                    if self._pipe.closing:
-                        break
+                    if self._pipe.closing and self._pipe.flushed:
+                        break  # not before: what was sent may still find its peer
                     if self._again:
                         self._again = False
                         continue
