@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from hypersocket import transports
 from hypersocket.testing import TRANSPORT_CHECKS, MemoryTransport, check_transport
 
 _numbers = count(1)
@@ -36,16 +35,10 @@ if socket.__dict__.get("SO_PEERCRED") is not None:  # Linux, which alone has abs
     ENDPOINTS["abstract"] = "ipc://@{directory}/{number}"
 
 
-@pytest.fixture(autouse=True)
-def memory() -> Iterator[MemoryTransport]:
-    transport = MemoryTransport()
-    transports.register("memory", transport)
-    yield transport
-    transports._registry._transports.pop("memory", None)
-
-
 @pytest.fixture(params=ENDPOINTS)
-def make_endpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+def make_endpoint(
+    request: pytest.FixtureRequest, memory: MemoryTransport, tmp_path: Path
+) -> Callable[[], str]:
     form = ENDPOINTS[request.param]
     return lambda: form.format(directory=tmp_path, number=next(_numbers))
 
