@@ -35,9 +35,10 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
     """Sends a request to one of its peers, in turn, then receives the reply.
 
     With ``req_relaxed``, the default, a request may be sent while the last is unanswered; that
-    one is abandoned, and its reply never seen. Unless ``req_correlate`` is on, a peer that owes
-    such a reply is not sent another request by the same connection, since nothing else could tell
-    the replies apart.
+    one is abandoned, and its reply never seen. A REP answers in turn, so its replies to abandoned
+    requests are counted off. A ROUTER may answer in any order or not at all; unless
+    ``req_correlate`` is on, it is sent no other request by the connection on which it owes a
+    reply, since nothing else could tell the replies apart: that connection is ended for a new one.
     """
 
     socket_type = "REQ"
@@ -48,7 +49,7 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
         self._queue = FairQueue()
         self._asked: Pipe | None = None  # who is to answer the request of send()
         self._asked_number: bytes | None = None  # of that request, where requests have one
-        self._owing: set[Pipe] = set()  # peers that may still answer an abandoned request
+        self._owing: dict[Pipe, int] = {}  # how many abandoned requests a peer may still answer
         self._numbers = count(1)
         self._exchanges: dict[bytes, _Exchange] = {}
         self._turn = trio.Lock()
@@ -162,18 +163,21 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
             pipe = self._balancer.next()
             if pipe is None:
                 break
-            owes = pipe in self._owing or (
-                pipe is self._asked and self._asked_number is None and not pipe.has_outgoing
-            )
-            if not owes or self.req_correlate:
+            if self.req_correlate or _answers_in_turn(pipe) or not self._owes(pipe):
                 return pipe
             debtor = debtor or pipe
         if debtor is None:
             return self._retract()
         self._abandon()
-        self._owing.discard(debtor)
+        self._owing.pop(debtor, None)
         debtor.reset(Reason.REQUEST_ABANDONED)
         return debtor if debtor.writable else None
+
+    def _owes(self, pipe: Pipe) -> bool:
+        if pipe in self._owing:
+            return True
+        under_way = pipe is self._asked and not pipe.has_outgoing
+        return under_way and self._asked_number is None
 
     def _retract(self) -> Pipe | None:
         """Make room by taking back the last request, if it is not under way yet."""
@@ -196,7 +200,8 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
         retracted = pipe.discard_outgoing()
         pipe.drop(DropReason.REQUEST_ABANDONED, retracted)
         if not retracted:  # it is under way
-            self._owing.add(pipe)
+            pipe.forsake()
+            self._owing[pipe] = self._owing.get(pipe, 0) + 1
 
     # Receiving
 
@@ -227,11 +232,14 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
             exchange = self._exchanges[number]
             exchange.reply = from_frames(body)
             exchange.answered.set()
+        elif number is None and self._owing.get(pipe) and _answers_in_turn(pipe):
+            self._owing[pipe] -= 1
+            pipe.drop(DropReason.STALE_REPLY)
         elif pipe is self._asked and number == self._asked_number:
             self._asked = None
             self._head = from_frames(body)
         else:
-            self._owing.discard(pipe)
+            self._owing.pop(pipe, None)
             pipe.drop(DropReason.STALE_REPLY)
 
     # Peers
@@ -249,16 +257,21 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
 
     def _pipe_disconnected(self, pipe: Pipe) -> None:
         super()._pipe_disconnected(pipe)
-        self._owing.discard(pipe)  # a reply goes to the connection that the request came by
+        self._owing.pop(pipe, None)  # a reply goes to the connection that the request came by
         if self.immediate:
             self._balancer.remove(pipe)
 
     def _pipe_gone(self, pipe: Pipe) -> None:
         super()._pipe_gone(pipe)
-        self._owing.discard(pipe)
+        self._owing.pop(pipe, None)
         self._balancer.remove(pipe)
 
     def _pipe_writable(self, pipe: Pipe) -> None:
         super()._pipe_writable(pipe)
         self._balancer.add(pipe)
         self._pump_senders()
+
+
+def _answers_in_turn(pipe: Pipe) -> bool:
+    """Whether the peer answers each request once, in the order that they came (RFC 28, REP)."""
+    return pipe.peer is not None and pipe.peer.socket_type == "REP"

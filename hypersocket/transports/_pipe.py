@@ -259,13 +259,17 @@ class Pipe:
         self._room_again()
         return count
 
+    def forsake(self) -> None:
+        """Let what is being written not be written again, should its connection end."""
+        self._forsaken = self._in_flight > 0
+
     def reset(self, reason: Reason) -> None:
         """End the connection, and forget what was sent and not written.
 
         A dialled pipe gets a new connection.
         """
         self._outbox.clear()
-        self._forsaken = self._in_flight > 0
+        self.forsake()
         if not self.dialled:
             self.closing = True
         if self.link is not None:

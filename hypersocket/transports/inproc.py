@@ -7,7 +7,6 @@ in libzmq. Connecting may come before binding. Names belong to one :func:`trio.r
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 
@@ -78,21 +77,21 @@ class _Side:
         self.pipe = pipe
         self.owner = owner
         self.other: _Side
-        self._joined = False
+        self.joined = False
         self._pumping = False
         self._subscriptions: list[tuple[bytes, bool]] = []
 
     def begin(self) -> None:
-        """Both sides agreed: let everything through."""
-        self._joined = True
-        for topic, wanted in self._subscriptions:
-            self.subscription(topic, wanted)
-        self._subscriptions.clear()
+        """Both sides agreed: let through what has waited for it."""
+        waiting, self._subscriptions = self._subscriptions, []
+        for topic, wanted in waiting:
+            if self.joined:  # else a subscription went too far
+                self.subscription(topic, wanted)
         self.outgoing()
 
     def outgoing(self) -> None:
         """Move messages over while the other side has room."""
-        if not self._joined or self._pumping:
+        if not self.joined or self._pumping:
             return
         self._pumping = True
         pipe, other = self.pipe, self.other.pipe
@@ -105,19 +104,18 @@ class _Side:
 
     def incoming_room(self) -> None:
         """This side has room again."""
-        if self._joined:
+        if self.joined:
             self.other.outgoing()
 
     def subscription(self, topic: bytes, wanted: bool) -> None:
         """Tell the other side."""
-        if not self._joined:
+        if not self.joined:
             self._subscriptions.append((topic, wanted))
             return
         try:
             self.other.pipe.deliver_subscription(topic, wanted)
         except ProtocolError as error:
-            self.other.host.log(logging.WARNING, "%s: %s", self.pipe.endpoint, error)
-            self.part(error.reason, str(error))
+            self.other.part(error.reason, str(error))
 
     def reset(self, reason: Reason) -> None:
         """End this join. The connected side begins another."""
@@ -129,9 +127,9 @@ class _Side:
 
     def part(self, reason: Reason, detail: str = "") -> None:
         """End this join, for both sides."""
-        if not self._joined:
+        if not self.joined:
             return
-        self._joined = self.other._joined = False
+        self.joined = self.other.joined = False
         ends = [(self, reason), (self.other, Reason.CLOSED_BY_PEER)]
         # The bound side first: the other may join again from within, as the same peer.
         for side, why in sorted(ends, key=lambda end: isinstance(end[0].owner, _Connected)):
@@ -246,6 +244,7 @@ class _Connected(Binding):
                     routing_id=peer.announced_routing_id,
                 )
             )
+        near.joined = far.joined = True
         near.begin()
         far.begin()
 
