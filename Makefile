@@ -65,7 +65,7 @@ fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in fuzz, FUZZ_SECONDS (60) each
 
 clean:  ## remove the environment and everything that was made
 	rm -rf $(VENV) .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov
-	rm -rf build dist *.egg-info docs/_build docs/pictures
+	rm -rf build dist *.egg-info docs/_build docs/generated docs/pictures
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Where Python comes without ensurepip, the pip that is there installs one into the environment.

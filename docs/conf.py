@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import _options  # noqa: E402
 import _pictures  # noqa: E402
+import _states  # noqa: E402
 
+from hypersocket._options import Option  # noqa: E402
 from hypersocket._version import __version__  # noqa: E402
 
 if TYPE_CHECKING:
+    from docutils.nodes import Element
+    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 project = "hypersocket"
 author = "The hypersocket authors"
@@ -22,7 +28,7 @@ copyright = "The hypersocket authors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
 
@@ -50,6 +56,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(trio|click|rich|nacl|pamqp)(\..*)?"),
     # Type variables, which autodoc prints by their bare names.
     (r"py:(class|obj|data)", r"_?[A-Z]T?(_co|_contra)?"),
+    # Where options are declared; the tables of options show what is there.
+    (r"py:class", r"hypersocket\._option_groups\..*"),
     # Standard names that are imported for the type checker alone, printed as they stand.
     (r"py:(class|obj)", rf"({'|'.join(_STANDARD_NAMES)})"),
 ]
@@ -60,10 +68,38 @@ html_copy_source = False
 html_show_sphinx = False
 
 
-def _draw(app: Sphinx) -> None:
-    """Draw the pictures before any page is read."""
-    _pictures.write_all(Path(app.srcdir) / "pictures")
+def _generate(app: Sphinx) -> None:
+    """Draw the pictures, and write the tables, before any page is read."""
+    pictures, generated = Path(app.srcdir) / "pictures", Path(app.srcdir) / "generated"
+    _pictures.write_all(pictures)
+    _states.write(pictures, generated)
+    _options.write(generated)
+
+
+def _skip_options(
+    _app: Sphinx, _what: str, _name: str, obj: object, skip: bool, _options: object
+) -> bool | None:
+    """Options have a table of their own."""
+    return True if isinstance(obj, Option) else skip or None
+
+
+def _find_public_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element
+) -> Element | None:
+    """Resolve `Socket.stats`, as docstrings have it, to `hypersocket.Socket.stats`."""
+    if node.get("refdomain") != "py":
+        return None
+    target = node["reftarget"]
+    for prefix in ("hypersocket.", "hypersocket.transports.", "hypersocket.events."):
+        found = env.domains["py"].resolve_xref(
+            env, node["refdoc"], app.builder, "obj", prefix + target, node, contnode
+        )
+        if found is not None:
+            return found
+    return None
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("builder-inited", _draw)
+    app.connect("builder-inited", _generate)
+    app.connect("autodoc-skip-member", _skip_options)
+    app.connect("missing-reference", _find_public_name)

@@ -40,7 +40,8 @@ class HostUnreachable(HypersocketError):
 class ProtocolError(HypersocketError):
     """A peer broke the protocol, or passed one of our bounds; its connection ends.
 
-    :attr:`reason` says which rule; the text is for people.
+    Attributes:
+        reason: which rule; the text is for people.
     """
 
     def __init__(self, message: str, reason: Reason = Reason.BAD_FRAME) -> None:

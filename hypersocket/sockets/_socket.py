@@ -139,7 +139,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         """Listen at an endpoint.
 
         Returns:
-            The endpoint as resolved: ``tcp://127.0.0.1:*`` has a port then.
+            The endpoint as resolved, where ``tcp://127.0.0.1:*`` has a port.
 
         Raises:
             EndpointError: it cannot be understood, or is not of this machine.

@@ -61,7 +61,7 @@ class Binding(ABC):
     """One endpoint that a socket is bound or connected to."""
 
     endpoint: str
-    """As it was resolved: a wildcard port is a number here."""
+    """As it was resolved; a wildcard port is a number here."""
 
     @property
     @abstractmethod
