@@ -57,14 +57,14 @@ class Publisher(PublisherOptions, BatchSender):
     def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
         self._apply(pipe, topic, wanted)
 
-    def _check_bounds(self, pipe: Pipe, topic: bytes) -> None:
+    def _check_bounds(self, topic: bytes, held: int) -> None:
         if len(topic) > self.max_topic_size:
             raise ProtocolError(
                 f"a subscription of {len(topic)} bytes is over max_topic_size "
                 f"({self.max_topic_size})",
                 Reason.TOPIC_TOO_LONG,
             )
-        if pipe.subscriptions >= self.max_subscriptions:
+        if held >= self.max_subscriptions:
             raise ProtocolError(
                 f"more subscriptions than max_subscriptions ({self.max_subscriptions})",
                 Reason.TOO_MANY_SUBSCRIPTIONS,
@@ -79,7 +79,7 @@ class Publisher(PublisherOptions, BatchSender):
         """
         held = self._held.setdefault(pipe, {})
         if wanted:
-            self._check_bounds(pipe, topic)
+            self._check_bounds(topic, pipe.subscriptions)
             change = self._tree.add(topic, pipe)
             held[topic] = held.get(topic, 0) + 1
             pipe.subscriptions += 1
@@ -185,6 +185,7 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
         self._queue = FairQueue()
         self._news: deque[tuple[Pipe | None, bytes]] = deque()
         self._holding: set[Pipe] = set()
+        self._asked: dict[Pipe, dict[bytes, None]] = {}  # with xpub_manual
         self._last_from: Pipe | None = None  # whose subscription was received last
 
     def subscribe(self, topic: bytes | str) -> None:
@@ -217,13 +218,22 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
         if self.xpub_manual:
-            self._check_bounds(pipe, topic)
+            self._note(pipe, topic, wanted)
             self._announce(pipe, topic, wanted)
             return
         change = self._apply(pipe, topic, wanted)
         verbose = self.xpub_verboser or (wanted and self.xpub_verbose)
         if verbose or (change is not None and change[0]):
             self._announce(pipe, topic, wanted)
+
+    def _note(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
+        """With ``xpub_manual``: remember what a peer wants, whether it gets it or not."""
+        asked = self._asked.setdefault(pipe, {})
+        if wanted:
+            self._check_bounds(topic, len(asked))
+            asked[topic] = None
+        else:
+            asked.pop(topic, None)
 
     def _announce(self, pipe: Pipe | None, topic: bytes, wanted: bool) -> None:
         self._news.append((pipe, (b"\1" if wanted else b"\0") + topic))
@@ -243,7 +253,11 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
         super()._pipe_gone(pipe)
 
     def _tell_orphans(self, pipe: Pipe) -> None:
-        for topic in self._forget(pipe):
+        asked = self._asked.pop(pipe, None)
+        held = self._held.get(pipe, {})
+        every = [topic for topic, times in held.items() for _ in range(times)]
+        orphans = self._forget(pipe)
+        for topic in asked or (every if self.xpub_verboser else orphans):
             self._announce(None, topic, False)
 
     def _pipe_readable(self, pipe: Pipe) -> None:
