@@ -110,4 +110,4 @@ async def main(whose: str, socket_type: str, options: str) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:])
+    trio.run(main, sys.argv[1], sys.argv[2], sys.argv[3])
