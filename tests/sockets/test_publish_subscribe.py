@@ -139,13 +139,13 @@ async def test_nodrop_waits_for_the_full_subscriber(kind: type[hs.Pub | hs.XPub]
 
 async def test_nodrop_goes_on_when_the_full_subscriber_leaves() -> None:
     async with hs.Pub(bind="inproc://p", sndhwm=1, xpub_nodrop=True) as pub:
-        async with trio.open_nursery() as nursery:
-            async with hs.Sub(connect="inproc://p", subscribe="", rcvhwm=1) as slow:
-                for _ in range(2):
-                    pub.send_nowait(b"")
-                nursery.start_soon(pub.send, b"waiting")
-                await trio.testing.wait_all_tasks_blocked()
-                await slow.aclose()
+        slow = hs.Sub(connect="inproc://p", subscribe="", rcvhwm=1)
+        async with trio.open_nursery() as nursery, slow:
+            for _ in range(2):
+                pub.send_nowait(b"")
+            nursery.start_soon(pub.send, b"waiting")
+            await trio.testing.wait_all_tasks_blocked()
+            await slow.aclose()
         assert pub.stats().drops == {hs.DropReason.PEER_GONE: 1}
 
 
