@@ -55,13 +55,27 @@ async def test_when_req_binds(anywhere: str) -> None:
         async with trio.open_nursery() as nursery:
 
             async def serve() -> None:
-                await eventually(lambda: req.stats().disconnects)
                 await rep.send(b"late")
                 assert await rep.recv() == b"new"
                 await rep.send(b"right")
 
             nursery.start_soon(serve)
             assert await req.request(b"new") == b"right"
+        # A REP answers in turn, so there was no need for another connection.
+        assert not req.stats().disconnects
+        assert req.stats().drops == {hs.DropReason.STALE_REPLY: 1}
+
+
+async def test_several_abandoned_requests_are_counted_off(anywhere: str) -> None:
+    async with joined(hs.Req(), hs.Rep(), anywhere) as (req, rep):
+        for number in range(3):
+            await req.send(b"old %d" % number)
+            await eventually(lambda: not req.stats().queued_out)
+        for number in range(3):
+            assert await rep.recv() == b"old %d" % number
+            await rep.send(b"late %d" % number)
+        assert await req.recv() == b"late 2"  # of the only request that was not abandoned
+        assert req.stats().drops == {hs.DropReason.STALE_REPLY: 2}
 
 
 async def test_a_router_that_answers_out_of_order(anywhere: str) -> None:
