@@ -37,6 +37,7 @@ class SocketHost:
         self.tasks: trio.Nursery | None = None
         self.closing = False
         self._closed = trio.Event()
+        self._closing_scope = trio.CancelScope()
         self._draining: list[Pipe] = []  # gone, with messages that can still be received
         self._settling: list[Pipe] = []  # gone, with messages under way when they went
         self._past = Counters()  # of pipes that are gone, and of no pipe
@@ -308,37 +309,47 @@ class SocketHost:
         self._changed.unpark_all()
 
     async def close(self, deadline: float) -> None:
-        """Write what was sent, until ``deadline``, then close; closed on return in any case."""
-        if self.closing:
-            await self._closed.wait()
-            return
-        self.closing = True
-        self._socket._closing()
-        bindings = self._all_bindings()
+        """Write what was sent, until ``deadline``, then close; closed on return in any case.
+
+        Who comes second may cut short the time that the first allowed.
+        """
+        first = not self.closing
+        self._closing_scope.deadline = min(self._closing_scope.deadline, deadline)
         try:
+            if not first:
+                await self._closed.wait()
+                return
+            self.closing = True
+            self._socket._closing()
             if deadline > trio.current_time():
-                with trio.move_on_at(deadline):
+                with self._closing_scope:
                     while not all(pipe.flushed for pipe in self.pipes):
                         await self._changed.park()
-                await self._close_all(bindings, deadline)
+                    await self._close_all(self._all_bindings())
             else:
                 await trio.lowlevel.checkpoint()
         finally:
-            for binding in bindings:
-                binding.close()
-                self._tell_closed(binding)
-            for pipe in tuple(self.pipes):
-                pipe.close(Reason.CLOSED_BY_US)
-            if self.tasks is not None:
-                self.tasks.cancel_scope.cancel()
-            self.bound.clear()
-            self.dialled.clear()
-            if self.tasks is None:
-                self.monitors.end()
-            self._changed.unpark_all()
-            self._closed.set()
+            self._close_now()
 
-    async def _close_all(self, bindings: list[Binding], deadline: float) -> None:
+    def _close_now(self) -> None:
+        if self._closed.is_set():
+            return
+        for binding in self._all_bindings():
+            binding.close()
+            self._tell_closed(binding)
+        for pipe in tuple(self.pipes):
+            pipe.close(Reason.CLOSED_BY_US)
+        if self.tasks is None:
+            self.monitors.end()
+        else:
+            self.tasks.cancel_scope.cancel()
+        self.bound.clear()
+        self.dialled.clear()
+        self._changed.unpark_all()
+        self._closed.set()
+
+    async def _close_all(self, bindings: list[Binding]) -> None:
+        deadline = self._closing_scope.deadline
         try:
             async with trio.open_nursery() as nursery:
                 for binding in bindings:
