@@ -47,7 +47,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
     """The name of the type in ZMTP (RFC 37, Socket-Type)."""
 
     def __init__(self, *, bind: Endpoints = (), connect: Endpoints = (), **options: Any) -> None:
-        if type(self).__dict__.get("socket_type") is None:
+        if not hasattr(self, "socket_type"):
             raise TypeError(
                 f"{type(self).__name__} is no socket type: use hypersocket.Req and so on"
             )
