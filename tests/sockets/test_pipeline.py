@@ -30,7 +30,7 @@ async def test_push_spreads_and_skips_the_full() -> None:
     async with (
         hs.Pull(bind="inproc://narrow", rcvhwm=1) as narrow,
         hs.Pull(bind="inproc://wide", rcvhwm=4) as wide,
-        hs.Push(connect=["inproc://narrow", "inproc://wide"], sndhwm=1) as push,
+        hs.Push(connect=["inproc://narrow", "inproc://wide"], sndhwm=1, linger=0) as push,
     ):
         assert fill(push.send_nowait) == 7
         assert drain(wide.recv_nowait) == [b"1", b"3", b"4", b"5", b"6"]
@@ -52,7 +52,7 @@ async def test_pull_collects_in_turn() -> None:
 
 @pytest.mark.parametrize(("sndhwm", "rcvhwm"), [(1, 1), (3, 2), (10, 1), (1, 10)])
 async def test_high_water_marks_add_up(sndhwm: int, rcvhwm: int) -> None:
-    async with joined(hs.Pull(rcvhwm=rcvhwm), hs.Push(sndhwm=sndhwm)) as (pull, push):
+    async with joined(hs.Pull(rcvhwm=rcvhwm), hs.Push(sndhwm=sndhwm, linger=0)) as (pull, push):
         assert fill(push.send_nowait) == sndhwm + rcvhwm
         assert (push.stats().queued_out, pull.stats().queued_in) == (sndhwm, rcvhwm)
         assert await would_block(lambda: push.send(b""))
