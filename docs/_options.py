@@ -72,7 +72,7 @@ def render() -> str:
 
 
 def _row(name: str, option: Option[Any]) -> str:
-    cells = (f"`{name}`", f"{_default(option)} {option.unit}", option.applies, option.doc)
+    cells = (f"`{name}`", f"{_default(option)}<br>{option.unit}", option.applies, option.doc)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

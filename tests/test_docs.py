@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import hypersocket as hs
-from hypersocket import _events
+from hypersocket import _events, testing
 from hypersocket._options import options_of
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +44,7 @@ def test_every_option_is_in_the_tables(socket: type[hs.Socket], tables: types.Mo
             for line in text.splitlines()
             if line.startswith(f"| `{name}` | `") and option.doc.replace("|", r"\|") in line
         }
-        assert f"` {option.unit} | {option.applies} |" in row
+        assert f"`<br>{option.unit} | {option.applies} |" in row
 
 
 def test_every_difference_from_libzmq_has_a_reason(tables: types.ModuleType) -> None:
@@ -69,6 +69,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     }
     assert events <= documented
     assert set(hs.transports.__all__) <= documented
+    assert set(testing.__all__) <= documented
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
