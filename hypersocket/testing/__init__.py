@@ -6,12 +6,15 @@ text that says what the contract wants.
 
 from ._memory import MemoryConnection, MemoryTransport
 from ._memory_stream import MemoryStream
+from ._socket import SOCKET_CHECKS, check_socket_type
 from ._transport import TRANSPORT_CHECKS, check_transport
 
 __all__ = [
+    "SOCKET_CHECKS",
     "TRANSPORT_CHECKS",
     "MemoryConnection",
     "MemoryStream",
     "MemoryTransport",
+    "check_socket_type",
     "check_transport",
 ]
