@@ -130,6 +130,21 @@ async def test_cancelled_wait_between_send_and_recv(binder: Binder) -> None:
             assert await mine.recv() == b"right"
 
 
+@pytest.mark.parametrize("binder", BINDERS)
+async def test_their_rep_answers_only_after_the_next_request_was_sent(binder: Binder) -> None:
+    """A REP that connects keeps its late replies for the next connection, should there be one."""
+    async with ours("REQ") as mine, Theirs("REP", reconnect_ivl=20) as theirs:
+        await join(mine, theirs, binder, TCP)
+        for _ in range(5):
+            await mine.send(b"given up")
+            assert await theirs.recv() == b"given up"
+            await mine.send(b"wanted")
+            await theirs.send(b"late")
+            assert await theirs.recv() == b"wanted"
+            await theirs.send(b"right")
+            assert await mine.recv() == b"right"
+
+
 async def test_a_wait_that_is_cancelled_can_be_taken_up_again() -> None:
     async with ours("REQ") as mine, Theirs("REP") as theirs:
         await join(mine, theirs, "ours binds", TCP)
