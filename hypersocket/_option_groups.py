@@ -21,6 +21,13 @@ from ._options import (
     seconds_or_none,
     whole_or_none,
 )
+from .zmtp.limits import (
+    DEFAULT_MAX_COMMAND_SIZE,
+    DEFAULT_MAX_FRAMES,
+    DEFAULT_MAX_MESSAGE_SIZE,
+    DEFAULT_MAX_METADATA_SIZE,
+    DEFAULT_MAX_TOPIC_SIZE,
+)
 
 
 class SocketOptions(HasOptions):
@@ -32,12 +39,12 @@ class SocketOptions(HasOptions):
         unit="seconds",
         doc="How long leaving the `async with` block may wait for what was sent to be written.",
         applies="at once",
-        libzmq="infinite (pyzmq: infinite)",
+        libzmq="infinite",
         why="A program must not hang at its end because a peer is gone; what is dropped is "
         "counted and logged.",
     )
     maxmsgsize = Option(
-        256 * 1024 * 1024,
+        DEFAULT_MAX_MESSAGE_SIZE,
         at_least(0),
         unit="bytes, 0 for no limit",
         doc="The largest message that is accepted from a peer, all frames together; a larger "
@@ -46,7 +53,7 @@ class SocketOptions(HasOptions):
         why="Memory stays bounded whatever a peer sends.",
     )
     max_frames = Option(
-        65536,
+        DEFAULT_MAX_FRAMES,
         at_least(1),
         unit="frames",
         doc="The most frames that are accepted in one message.",
@@ -54,7 +61,7 @@ class SocketOptions(HasOptions):
         why="An endless multipart message must not fill the memory.",
     )
     max_command_size = Option(
-        65536,
+        DEFAULT_MAX_COMMAND_SIZE,
         at_least(512),
         unit="bytes",
         doc="The largest protocol command that is accepted, subscriptions apart.",
@@ -62,7 +69,7 @@ class SocketOptions(HasOptions):
         why="Commands are small; a large one is an attack or an error.",
     )
     max_metadata_size = Option(
-        16384,
+        DEFAULT_MAX_METADATA_SIZE,
         at_least(512),
         unit="bytes",
         doc="The most metadata that is accepted in a handshake.",
@@ -333,7 +340,7 @@ class PublisherOptions(HasOptions):
         applies="at once",
     )
     max_topic_size = Option(
-        4096,
+        DEFAULT_MAX_TOPIC_SIZE,
         at_least(1),
         unit="bytes",
         doc="The longest topic that a peer may subscribe to.",

@@ -19,10 +19,11 @@ DEFAULT_MAX_COMMAND_SIZE = 64 * 1024
 
 # Three standard properties of at most 255 bytes, and room for an application's own. nginx and
 # Node.js allow 8 to 32 KiB for what plays the same part in HTTP.
-DEFAULT_MAX_METADATA_SIZE = 32 * 1024
+DEFAULT_MAX_METADATA_SIZE = 16 * 1024
 
-# Topics are names. MQTT, whose topics are the nearest relative, stops at 65,535 bytes.
-DEFAULT_MAX_TOPIC_SIZE = 64 * 1024
+# Topics are names, and are kept for as long as the peer stays, up to a million of them. AMQP's
+# routing keys, which play the same part, stop at 255 bytes, MQTT's topics at 65,535.
+DEFAULT_MAX_TOPIC_SIZE = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
