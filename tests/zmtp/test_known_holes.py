@@ -9,7 +9,7 @@ import pytest
 
 from hypersocket import _errors
 from hypersocket._reasons import Reason
-from hypersocket.zmtp import Cancel, State, Subscribe
+from hypersocket.zmtp import Cancel, Limits, State, Subscribe
 
 from .mechanisms import Xor
 from .peers import (
