@@ -16,8 +16,10 @@ import trio.testing
 import hypersocket as hs
 
 PROGRAM = """
-import math, trio
+import math, signal, trio
 import hypersocket as hs
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main():
     async with (
@@ -42,7 +44,6 @@ def test_sigint_ends_a_program_at_once(wait: str) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(root)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
