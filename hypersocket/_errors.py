@@ -24,6 +24,9 @@ class AddressInUse(HypersocketError, OSError):
     def __str__(self) -> str:
         return str(self.args[1])
 
+    def __reduce__(self) -> tuple[type[AddressInUse], tuple[str]]:
+        return type(self), (str(self),)
+
 
 class StateError(HypersocketError):
     """The call is out of turn: a REP that owes a reply cannot receive, for instance."""
