@@ -1,0 +1,108 @@
+"""hypersocket, by its public interface alone; one peer for each form of its core."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from typing import Any
+
+import trio
+
+import hypersocket as hs
+
+from ..contract import Handle
+from ._python import PythonPeer
+
+SWITCH = "HYPERSOCKET_PURE"
+
+
+class Ours(PythonPeer):
+    """``import hypersocket``, with the core that ``form`` names."""
+
+    distribution = "hypersocket"
+    module = "hypersocket"
+    batches = True
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+        self.name = f"hypersocket-{form}"
+        self.title = f"hypersocket ({form})"
+
+    def missing(self) -> str | None:
+        found = _form_with(self.environment().get(SWITCH, ""))
+        return None if found == self.form else f"the {self.form} core is not built here"
+
+    def version(self) -> str:
+        return hs.__version__
+
+    def environment(self) -> dict[str, str]:
+        return {SWITCH: "1" if self.form == "pure" else ""}
+
+    def run(self, role: Callable[..., Awaitable[None]], *args: Any) -> None:
+        trio.run(role, *args)
+
+    def open(
+        self,
+        pattern: str,
+        *,
+        bind: str = "",
+        connect: str = "",
+        hwm: int | None = None,
+        subscribe: bytes | None = None,
+    ) -> AbstractAsyncContextManager[Handle]:
+        options: dict[str, Any] = {}
+        if hwm is not None:
+            for option in ("sndhwm", "rcvhwm"):
+                if hasattr(_TYPES[pattern], option):
+                    options[option] = hwm
+        if subscribe is not None:
+            options["subscribe"] = subscribe
+        socket: AbstractAsyncContextManager[Handle] = _TYPES[pattern](
+            bind=bind or (), connect=connect or (), **options
+        )
+        return socket
+
+    def endpoint(self, handle: Handle) -> str:
+        return str(handle.endpoints[0])
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    async def together(self, *calls: Callable[[], Awaitable[None]]) -> None:
+        async with trio.open_nursery() as nursery:
+            for call in calls:
+                nursery.start_soon(call)
+
+    async def in_thread(self, call: Callable[[], None]) -> None:
+        await trio.to_thread.run_sync(call, abandon_on_cancel=True)
+
+
+_TYPES: dict[str, Any] = {
+    "PUSH": hs.Push,
+    "PULL": hs.Pull,
+    "REQ": hs.Req,
+    "REP": hs.Rep,
+    "PUB": hs.Pub,
+    "SUB": hs.Sub,
+    "ROUTER": hs.Router,
+}
+
+
+@cache
+def _form_with(switch: str) -> str:
+    """Which core a process of ours has, with this value of the switch."""
+    if os.environ.get(SWITCH, "") == switch:
+        return hs.speedups
+    done = subprocess.run(
+        [sys.executable, "-c", "import hypersocket; print(hypersocket.speedups)"],
+        env={**os.environ, SWITCH: switch},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout.strip() or done.stderr.strip()[-200:]
