@@ -59,7 +59,7 @@ class Attempt:
     def undisturbed(self) -> bool:
         return not self.scope.cancel_called
 
-    async def run(self, operation: Callable[[], Awaitable[Any]]) -> None:
+    async def run(self, operation: Callable[..., Awaitable[Any]]) -> None:
         self.instrument.task = trio.lowlevel.current_task()
         if self.instrument.step == 0:
             self.scope.cancel()
@@ -155,7 +155,7 @@ async def test_request(moment: str, correlate: bool, anywhere: str) -> None:
     async for attempt in attempts(moment):
         router, req = hs.Router(), hs.Req(req_correlate=correlate)
         async with joined(router, req, anywhere), trio.open_nursery() as nursery:
-            seen = []
+            seen: list[bytes] = []
 
             async def serve(router: hs.Router = router, seen: list[bytes] = seen) -> None:
                 async for frames in router.multipart():
@@ -193,7 +193,7 @@ async def test_bind(moment: str, anywhere: str) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(attempt.run, lambda pull=pull: pull.bind(anywhere))
             if attempt.completed:
-                assert pull.endpoints == (attempt.value,)
+                assert list(pull.endpoints) == [attempt.value]
             else:
                 assert pull.endpoints == ()
                 await pull.bind(anywhere)

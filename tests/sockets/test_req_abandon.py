@@ -8,7 +8,7 @@ import trio.testing
 
 import hypersocket as hs
 
-from .worlds import eventually, joined, would_block
+from .worlds import eventually, joined, next_event, would_block
 
 
 async def test_the_reply_to_a_cancelled_request_is_never_seen(anywhere: str) -> None:
@@ -211,9 +211,7 @@ async def test_a_debt_is_cut_off_without_a_failed_handshake(here: str) -> None:
             await req.send(b"2")
             with trio.fail_after(20):
                 assert await router.recv_multipart() == [b"me", b"", b"2"]
-            async for event in events:
-                if isinstance(event, hs.events.Disconnected):
-                    break
+            event = await next_event(events, hs.events.Disconnected)
         assert event.reason is hs.Reason.REQUEST_ABANDONED
         if here.startswith("inproc"):
             assert req.stats().handshake_failures == router.stats().handshake_failures == 0

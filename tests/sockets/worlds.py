@@ -27,7 +27,7 @@ async def joined(
         yield binding, connecting
 
 
-async def eventually(holds: Callable[[], object]) -> None:
+async def eventually(holds: Callable[..., object]) -> None:
     """Wait until something holds that nobody tells of; fail when it does not."""
     with trio.fail_after(5):
         while not holds():  # noqa: ASYNC110 - there is no event for it
@@ -44,7 +44,7 @@ def fill(send_nowait: Callable[[bytes], None], limit: int = 1_000_000, data: byt
     raise AssertionError(f"{limit} messages found room")
 
 
-def drain(recv_nowait: Callable[[], Any]) -> list[Any]:
+def drain(recv_nowait: Callable[..., Any]) -> list[Any]:
     """Everything that can be received without waiting."""
     received = []
     while True:
@@ -54,7 +54,7 @@ def drain(recv_nowait: Callable[[], Any]) -> list[Any]:
             return received
 
 
-async def would_block(wait: Callable[[], Any]) -> bool:
+async def would_block(wait: Callable[..., Any]) -> bool:
     """Whether a call waits for something that nobody is going to do."""
     finished = False
     with trio.CancelScope() as scope:
