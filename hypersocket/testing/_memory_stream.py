@@ -130,11 +130,12 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         with self._one_sender():
             await trio.lowlevel.checkpoint()
             self._outgoing.check_writable()
-            rest = bytes(data)
-            while rest:
-                room = await self._outgoing.wait_room()
-                self._outgoing.put(rest[:room])
-                rest = rest[room:]
+            with memoryview(data) as view:
+                start = 0
+                while start < len(view):
+                    room = await self._outgoing.wait_room()
+                    self._outgoing.put(bytes(view[start : start + room]))
+                    start += room
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the window is open."""

@@ -26,7 +26,7 @@ async def _clogged_pair() -> tuple[MemoryStream, MemoryStream]:
 
 async def test_its_streams_are_trios() -> None:
     await check_half_closeable_stream(_pair, _clogged_pair)
-    await check_half_closeable_stream(partial(_pair, 1), None)
+    await check_half_closeable_stream(partial(_pair, 4096), None)
 
 
 async def test_names_belong_to_the_instance(memory: MemoryTransport) -> None:
