@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
@@ -18,7 +18,7 @@ E = TypeVar("E")
 
 
 @contextmanager
-def raises(expected: type[BaseException], contract: str) -> Iterator[None]:
+def raises(expected: type[BaseException], contract: str) -> Generator[None, None, None]:
     """Assert that the block raises ``expected``, by itself and not in a group."""
     try:
         yield
@@ -34,7 +34,7 @@ def raises(expected: type[BaseException], contract: str) -> Iterator[None]:
 
 
 @contextmanager
-def within(contract: str, seconds: float = PATIENCE) -> Iterator[None]:
+def within(contract: str, seconds: float = PATIENCE) -> Generator[None, None, None]:
     """Assert that the block ends in time."""
     with trio.move_on_after(seconds) as scope:
         yield
@@ -63,7 +63,7 @@ def same(found: object, wanted: object, contract: str) -> None:
 
 async def next_of(events: AsyncIterable[object], kind: type[E], contract: str) -> E:
     """The next event of a kind, from a monitor; the others are passed over."""
-    passed_over = []
+    passed_over: list[object] = []
     with within(f"{contract}: waiting for {kind.__name__}"):
         async for event in events:
             if isinstance(event, kind):
@@ -106,7 +106,9 @@ class _CancelAfter(trio.abc.Instrument):
 
 
 @contextmanager
-def cancelled_after(steps: int, *, of_all_tasks: bool = False) -> Iterator[trio.CancelScope]:
+def cancelled_after(
+    steps: int, *, of_all_tasks: bool = False
+) -> Generator[trio.CancelScope, None, None]:
     """Cancel the block after so many scheduler steps; 0 cancels it from the beginning."""
     with trio.CancelScope() as scope:
         if steps == 0:
@@ -137,13 +139,12 @@ def plainly(check: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
 
 
 def _first_failure(group: BaseExceptionGroup[BaseException]) -> AssertionError | None:
-    for error in group.exceptions:
-        if isinstance(error, AssertionError):
-            return error
-        if isinstance(error, BaseExceptionGroup):
-            found = _first_failure(error)
-            if found is not None:
-                return found
+    failures = group.subgroup(AssertionError)
+    while failures is not None:
+        first = failures.exceptions[0]
+        if isinstance(first, AssertionError):
+            return first
+        failures = first
     return None
 
 

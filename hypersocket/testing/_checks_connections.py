@@ -253,11 +253,12 @@ async def what_the_body_raises(make_endpoint: MakeEndpoint) -> None:
 async def cancellation_leaves_at_once(make_endpoint: MakeEndpoint) -> None:
     """A block that is cancelled does not linger."""
     endpoint = await free_endpoint(make_endpoint)
+    push = s.Push(connect=endpoint, linger=float("inf"))
     with (
         within("leaving a block that was cancelled waits for nothing"),
         trio.CancelScope() as scope,
     ):
-        async with s.Push(connect=endpoint, linger=float("inf")) as push:
+        async with push:
             await push.send(b"to nobody")
             scope.cancel()
             await trio.lowlevel.checkpoint()

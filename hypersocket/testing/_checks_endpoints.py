@@ -212,7 +212,7 @@ async def nothing_outlives_the_socket(make_endpoint: MakeEndpoint) -> None:
     await _use(endpoint)  # what is made once for all is made now
     tasks, descriptors = all_tasks(), _descriptors()
     await _use(endpoint)
-    same(all_tasks() - tasks, set(), "every task ends before its socket has closed")
+    same(list(all_tasks() - tasks), [], "every task ends before its socket has closed")
     same(_descriptors(), descriptors, "every descriptor is closed before its socket has closed")
 
 

@@ -147,7 +147,7 @@ async def a_cancelled_recv_loses_nothing(
 
 
 def _expect_nothing(scene: Talk, contract: str) -> None:
-    if is_strict(type(scene.socket)):
+    if is_strict(scene.socket):
         return  # it is not its turn
     with raises(trio.WouldBlock, contract):
         scene.socket.recv_multipart_nowait()
@@ -248,7 +248,7 @@ async def senders_are_served_in_order(
             with raises(trio.WouldBlock, "send_nowait does not go before those who wait"):
                 sender.send_nowait(b"pushy")
             await peer.connect(await socket.bind(make()))
-            got = []
+            got: list[bytes] = []
             with within("those who waited for a peer are let in when it comes"):
                 for _ in range(5):
                     frames = await receiver.recv_multipart()
@@ -285,7 +285,7 @@ async def iteration(cls: SocketType, peer_cls: SocketType, make: MakeEndpoint) -
     if not can_receive(cls) or not can_send(peer_cls) or is_strict(cls) or is_strict(peer_cls):
         return
     async with talk(cls, peer_cls, make) as scene:
-        got = []
+        got: list[list[bytes]] = []
         for body in (b"a", b"b", b"c"):
             await scene.deliver(body)
         with within("iteration ends when the socket is closed"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import trio
@@ -113,7 +113,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._receiving = False
 
     @contextmanager
-    def _one_sender(self) -> Iterator[None]:
+    def _one_sender(self) -> Generator[None, None, None]:
         if self._sending:
             raise trio.BusyResourceError("another task is sending")
         self._sending = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, TypeAlias
@@ -50,9 +50,9 @@ def can_receive(cls: SocketType) -> bool:
     return hasattr(cls, "recv")
 
 
-def is_strict(cls: SocketType) -> bool:
+def is_strict(socket: SocketType | s.Socket) -> bool:
     """Whether requests and replies are in strict turn."""
-    return cls.socket_type in ("REQ", "REP")
+    return socket.socket_type in ("REQ", "REP")
 
 
 def own_options(cls: SocketType, routing_id: bytes) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Talk:
     def _frames(self, sender: Any, receiver: Any, to: bytes, body: list[bytes]) -> list[bytes]:
         """What ``sender`` has to send so that ``body`` reaches ``receiver``'s user."""
         frames = list(body)
-        if receiver.socket_type in ("REP", "REQ") and not is_strict(type(sender)):
+        if receiver.socket_type in ("REP", "REQ") and not is_strict(sender):
             frames = [b"", *frames]
         if isinstance(sender, s.Router):
             frames = [to, *frames]
@@ -109,7 +109,7 @@ class Talk:
         self, sender: Any, receiver: Any, came_from: bytes, body: list[bytes]
     ) -> list[bytes]:
         frames = body
-        if is_strict(type(sender)) and not is_strict(type(receiver)):
+        if is_strict(sender) and not is_strict(receiver):
             frames = [b"", *frames]
         if isinstance(receiver, s.Router):
             frames = [came_from, *frames]
@@ -157,7 +157,7 @@ async def talk(
     *,
     options: dict[str, Any] | None = None,
     peer_options: dict[str, Any] | None = None,
-) -> AsyncIterator[Talk]:
+) -> AsyncGenerator[Talk, None]:
     """A socket that is bound, and its peer, which has connected; messages pass."""
     async with (
         cls(**own_options(cls, _OWN_ID), linger=0.0, **(options or {})) as socket,

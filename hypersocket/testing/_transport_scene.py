@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -41,7 +41,7 @@ async def push_pull(
     *,
     push: dict[str, Any] | None = None,
     pull: dict[str, Any] | None = None,
-) -> AsyncIterator[tuple[s.Push, s.Pull]]:
+) -> AsyncGenerator[tuple[s.Push, s.Pull], None]:
     """A PUSH, connected to a PULL, which is bound."""
     async with s.Pull(**(pull or {})) as receiver, s.Push(**(push or {})) as sender:
         endpoint = await receiver.bind(make_endpoint())
