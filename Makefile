@@ -19,11 +19,12 @@ INSTALL_INPUTS := pyproject.toml $(wildcard setup.py) \
 PYTEST_ARGS  ?=
 FUZZ_SECONDS ?= 60
 FUZZERS      := $(wildcard fuzz/fuzz_*.py)
+BENCH_ARGS   ?= --output docs/benchmarks
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format docs pytest fuzz clean
+.PHONY: help demo test lint format docs pytest fuzz bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -63,9 +64,14 @@ fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in fuzz, FUZZ_SECONDS (60) each
 		$(BIN)/python $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ $$corpus; \
 	done
 
+# `make bench BENCH_ARGS=--short` shows in a minute that all of them work, and writes nothing.
+bench: $(INSTALLED_DEV)  ## ours beside every peer that is installed; tables and plots for the documentation
+	$(BIN)/python -m bench build
+	$(BIN)/python -m bench compare $(BENCH_ARGS)
+
 clean:  ## remove the environment and everything that was made
 	rm -rf $(VENV) .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov
-	rm -rf build dist *.egg-info docs/_build docs/generated docs/pictures
+	rm -rf build dist *.egg-info docs/_build docs/generated docs/pictures bench/peers/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Where Python comes without ensurepip, the pip that is there installs one into the environment.

@@ -1,4 +1,4 @@
-"""``python -m bench``: ``compare``, ``list``, or one role by its name."""
+"""``python -m bench``: ``compare``, ``list``, ``build``, or one role by its name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .job import Job
 USAGE = f"""\
 python -m bench compare [--help]       measure, and write tables and plots
 python -m bench list                   the benchmarks and the peers
+python -m bench build                  the programs in C, as far as there is what they need
 python -m bench ROLE [peer=NAME] [key=value ...]
     one side alone, such as: local_thr endpoint=tcp://127.0.0.1:5555 size=64
     roles: {", ".join(benchmarks.ROLES)}
@@ -29,6 +30,12 @@ def main(arguments: list[str]) -> int:
                 print(f"{case.name:24} {case.title}")
             for peer in peers.ALL:
                 print(f"{peer.name:24} {peer.missing() or peer.version()}")
+            return 0
+        case ["build"]:
+            from . import build
+
+            for name, why in build.build_all().items():
+                print(f"{name:24} {why or 'built'}")
             return 0
         case [role, *rest] if role in benchmarks.ROLES:
             return _play(role, rest)

@@ -50,8 +50,8 @@ def _latency(report: Report) -> Plot:
         if rounds:
             quantiles = median_of_quantiles(rounds)
             part = [100 * n / (len(quantiles) - 1) for n in range(len(quantiles))]
-            # The least and the greatest are single round trips, and say little.
-            points = list(zip(quantiles, part, strict=True))[1:-1]
+            # The ends are a few round trips, and say little; the table has the 99th percentile.
+            points = list(zip(quantiles, part, strict=True))[1:-2]
             curves.append(Curve(peer.title, peer.name, points, dots=False))
     return Plot(
         title="REQ/REP round trip over tcp",

@@ -43,7 +43,8 @@ class Child:
             env={**os.environ, "PYTHONPATH": path, **environment},
         )
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +120,7 @@ class Child:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._reader.join(2)
         if process.stdout is not None:
             process.stdout.close()
         self._complaints.close()
