@@ -349,15 +349,21 @@ class SocketHost:
         self._closed.set()
 
     async def _close_all(self, bindings: list[Binding]) -> None:
-        deadline = self._closing_scope.deadline
-        try:
-            async with trio.open_nursery() as nursery:
-                for binding in bindings:
-                    nursery.start_soon(self._run_task, binding.aclose, (deadline,))
-        except BaseExceptionGroup:
-            # What leaves a socket is the body's own: a cancellation does not come in a group.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            raise
+        # In tasks of the socket's, not in a nursery here: that would put a cancellation or an
+        # interrupt into a group, and what leaves a socket leaves as itself.
+        left = set(bindings)
+
+        async def close(binding: Binding) -> None:
+            try:
+                await binding.aclose(self._closing_scope.deadline)
+            finally:
+                left.remove(binding)
+                self._changed.unpark_all()
+
+        for binding in bindings:
+            self.start_soon(close, binding)
+        while left:
+            await self._changed.park()
 
     def _settle(self) -> None:
         """Keep of the pipes that are gone, once it is known what became of all messages, a sum."""
