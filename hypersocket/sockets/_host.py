@@ -18,6 +18,7 @@ from .._option_groups import SocketOptions
 from .._reasons import DropReason, Reason
 from .._stats import Counters, SocketStats
 from ..transports import Binding, Pipe, resolve
+from ..transports._poller import Poller
 
 if TYPE_CHECKING:
     from ._socket import Socket
@@ -34,6 +35,7 @@ class SocketHost:
         self.pipes: dict[Pipe, None] = {}  # an ordered set
         self.bound: dict[str, Binding] = {}
         self.dialled: dict[str, list[Binding]] = {}
+        self.poller = Poller(self.start_soon)
         self.tasks: trio.Nursery | None = None
         self.closing = False
         self._closed = trio.Event()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import outcome
@@ -13,18 +12,21 @@ import trio
 from .._errors import MultipartError
 from .._message import Message
 from .._option_groups import ReceiveOptions
+from ..transports._poller import Wait
 from ._socket import Socket
 
 Form = Literal["single", "multipart", "many"]
 
 
-@dataclass(eq=False, slots=True)
-class _Waiter:
+class _Waiter(Wait):
     """A task that waits for messages."""
 
-    task: trio.lowlevel.Task
-    form: Form
-    most: int
+    __slots__ = ("form", "most")
+
+    def __init__(self, queue: deque[_Waiter], form: Form, most: int) -> None:
+        super().__init__(lambda: queue.remove(self))
+        self.form = form
+        self.most = most
 
 
 class Receiver(ReceiveOptions, Socket):
@@ -102,14 +104,9 @@ class Receiver(ReceiveOptions, Socket):
             taken = self._take(form, most)
             if taken is not None:
                 return taken
-        waiter = _Waiter(trio.lowlevel.current_task(), form, most)
+        waiter = _Waiter(self._receivers, form, most)
         self._receivers.append(waiter)
-
-        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            self._receivers.remove(waiter)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        return await trio.lowlevel.wait_task_rescheduled(abort)
+        return await self._host.poller.wait(waiter)
 
     def _recv_nowait(self, form: Form) -> Any:
         self._check_open()
@@ -179,7 +176,7 @@ class Receiver(ReceiveOptions, Socket):
                     return
                 result = outcome.Value(taken)
             self._receivers.popleft()
-            trio.lowlevel.reschedule(waiter.task, result)
+            self._host.poller.wake(waiter, result)
 
     def _held_messages(self) -> int:
         return super()._held_messages() + (self._head is not None)
@@ -187,7 +184,7 @@ class Receiver(ReceiveOptions, Socket):
     def _closing(self) -> None:
         for waiter in self._receivers:
             error = trio.ClosedResourceError("the socket was closed while receiving")
-            trio.lowlevel.reschedule(waiter.task, outcome.Error(error))
+            self._host.poller.wake(waiter, outcome.Error(error))
         self._receivers.clear()
         super()._closing()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import outcome
 import trio
@@ -12,15 +11,18 @@ import trio
 from .._errors import HypersocketError
 from .._message import Buffer, Message, to_bytes, to_message
 from .._option_groups import SendOptions
+from ..transports._poller import Wait
 from ._socket import Socket
 
 
-@dataclass(eq=False, slots=True)
-class _Waiter:
+class _Waiter(Wait):
     """A task that waits until its messages are accepted, all at once."""
 
-    task: trio.lowlevel.Task
-    messages: list[Message]
+    __slots__ = ("messages",)
+
+    def __init__(self, queue: deque[_Waiter], messages: list[Message]) -> None:
+        super().__init__(lambda: queue.remove(self))
+        self.messages = messages
 
 
 class Sender(SendOptions, Socket):
@@ -79,14 +81,9 @@ class Sender(SendOptions, Socket):
         self._check_may_send(messages)
         if self._accepts_now(messages):
             return
-        waiter = _Waiter(trio.lowlevel.current_task(), messages)
+        waiter = _Waiter(self._senders, messages)
         self._senders.append(waiter)
-
-        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            self._senders.remove(waiter)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        await self._host.poller.wait(waiter)
 
     def _send_nowait(self, message: Message) -> None:
         self._check_open()
@@ -123,11 +120,11 @@ class Sender(SendOptions, Socket):
                 accepted = self._offer_all(waiter.messages)
             except HypersocketError as error:
                 self._senders.remove(waiter)
-                trio.lowlevel.reschedule(waiter.task, outcome.Error(error))
+                self._host.poller.wake(waiter, outcome.Error(error))
                 continue
             if accepted:
                 self._senders.remove(waiter)
-                trio.lowlevel.reschedule(waiter.task)
+                self._host.poller.wake(waiter, outcome.Value(None))
             elif not self._addressed:
                 return
 
@@ -141,7 +138,7 @@ class Sender(SendOptions, Socket):
     def _closing(self) -> None:
         for waiter in self._senders:
             error = trio.ClosedResourceError("the socket was closed while sending")
-            trio.lowlevel.reschedule(waiter.task, outcome.Error(error))
+            self._host.poller.wake(waiter, outcome.Error(error))
         self._senders.clear()
         super()._closing()
 

@@ -17,7 +17,7 @@ from .._stats import SocketStats
 from ..transports import Pipe, resolve
 from ._host import SocketHost
 
-BUDGET = 64
+BUDGET = 256
 """How many calls in a row may finish without a checkpoint, so that a busy socket starves nobody."""
 
 Endpoints: TypeAlias = str | Iterable[str]

@@ -22,7 +22,7 @@ from ._transport_scene import MakeEndpoint
 
 TRAFFIC_CHECKS = SocketChecks()
 
-BUDGET = 256
+BUDGET = 1024
 """The most calls in a row that may finish without letting other tasks run."""
 
 

@@ -16,7 +16,8 @@ from .._reasons import Reason
 from .._signal import Signal
 from ._contract import Binding, Host
 from ._pipe import Pipe
-from ._session import End, Session
+from ._session import Session
+from ._traffic import End
 
 if TYPE_CHECKING:
     from ._stream import StreamListener
@@ -114,21 +115,19 @@ class Acceptor(Binding):
             endpoint=self.endpoint,
             address=address,
             on_established=self._forget_handshake,
+            on_end=self._ended,
         )
         self._sessions[session] = trio.Event()
         self._shaking_hands[session] = trio.current_time()
-        self._host.start_soon(self._serve, session)
+        self._host.start_soon(session.run)
 
-    @trio.lowlevel.enable_ki_protection
-    async def _serve(self, session: Session) -> None:
-        end = End(Reason.CLOSED_BY_US)
-        try:
-            end = await session.run()
-        finally:
-            self._forget_handshake(session)
-            if session.pipe is not None:
-                session.pipe.finished(end.reason, end.detail)
-            self._sessions.pop(session).set()
+    def _ended(self, session: Session, end: End) -> None:
+        self._forget_handshake(session)
+        if session.pipe is not None:
+            session.pipe.finished(end.reason, end.detail)
+        ended = self._sessions.pop(session, None)
+        if ended is not None:
+            ended.set()
 
     def _forget_handshake(self, session: Session) -> None:
         if self._shaking_hands.pop(session, None) is not None:

@@ -16,6 +16,7 @@ from .._events import Make
 from .._option_groups import SocketOptions
 from .._reasons import Reason
 from ._pipe import Pipe
+from ._poller import Poller
 
 
 class Host(Protocol):
@@ -34,6 +35,11 @@ class Host(Protocol):
     @property
     def announced_routing_id(self) -> bytes:
         """What peers are told as Identity; empty for none."""
+        ...
+
+    @property
+    def poller(self) -> Poller:
+        """Serves connections over the system's sockets."""
         ...
 
     def open_pipe(self, endpoint: str, *, dialled: bool) -> Pipe:

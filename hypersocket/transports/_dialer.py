@@ -14,7 +14,8 @@ from .._reasons import Reason
 from ._backoff import Backoff
 from ._contract import Binding, Host
 from ._pipe import Pipe
-from ._session import End, Session
+from ._session import Session
+from ._traffic import End
 
 if TYPE_CHECKING:
     from ._stream import StreamTransport
@@ -32,6 +33,8 @@ class Dialer(Binding):
         self._session: Session | None = None
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
+        self._over = trio.Event()  # of the present connection
+        self._last_end = End(Reason.CLOSED_BY_US)
         self._again = False
         self._pipe = host.open_pipe(endpoint, dialled=True)
         self._pipe.link = self
@@ -48,6 +51,11 @@ class Dialer(Binding):
         """The pipe has messages to write."""
         if self._session is not None:
             self._session.outgoing()
+
+    def flush(self) -> None:
+        """Write at once what can be written without waiting."""
+        if self._session is not None:
+            self._session.flush()
 
     def incoming_room(self) -> None:
         """The pipe can take messages again."""
@@ -121,18 +129,29 @@ class Dialer(Binding):
                 time=trio.current_time(), endpoint=self.endpoint, address=address
             )
         )
-        session = Session(
-            self._host, stream, endpoint=self.endpoint, address=address, pipe=self._pipe
+        session = self._session = Session(
+            self._host,
+            stream,
+            endpoint=self.endpoint,
+            address=address,
+            pipe=self._pipe,
+            on_end=self._session_ended,
         )
-        self._session = session
+        over = self._over = trio.Event()
         try:
-            end = await session.run()
+            await session.run()
+            await over.wait()
         finally:
-            self._session = None
+            session.end(End(Reason.CLOSED_BY_US))  # unless it has ended by itself
+        return self._last_end
+
+    def _session_ended(self, session: Session, end: End) -> None:
+        self._session = None
+        self._last_end = end
         if session.established:
             self._backoff.succeeded()
             self._pipe.interrupted(end.reason, end.detail)
-        return end
+        self._over.set()
 
     def _tell_retry(self, end: End, pause: float) -> None:
         self._host.log(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 NO_BOUND = 1 << 30
 """Room where there is no high-water mark."""
 
+FLUSH_BYTES = 64 * 1024
+"""Bytes that are collected before they are written at once; less is written at the next pause."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -48,6 +51,9 @@ class Link(Protocol):
 
     def outgoing(self) -> None:
         """The pipe has messages to write, and had none before."""
+
+    def flush(self) -> None:
+        """Write at once what can be written without waiting."""
 
     def incoming_room(self) -> None:
         """The pipe that could take no more messages can take some again."""
@@ -114,6 +120,7 @@ class Pipe:
         "_inbox",
         "_incoming_full",
         "_outbox",
+        "_outbox_bytes",
         "_outgoing_full",
         "_owner",
         "closing",
@@ -156,6 +163,7 @@ class Pipe:
         self.counters = Counters()
         self._inbox: deque[Message] = deque()
         self._outbox: deque[Message] = deque()
+        self._outbox_bytes = 0
         self._in_flight = 0  # taken by the link, not yet written
         self._incoming_full = False
         self._outgoing_full = False
@@ -181,10 +189,13 @@ class Pipe:
     @property
     def writable(self) -> bool:
         """Whether :meth:`send` has room; when not, the owner is told as soon as it has."""
-        if self.room_out:
-            return True
-        self.want_room()
-        return False
+        room = self.room_out
+        if not room and self.link is not None and not self.closing:
+            self.link.flush()
+            room = self.room_out
+        if not room:
+            self.want_room()
+        return room > 0
 
     def want_room(self) -> None:
         """Have the owner told when messages have been written."""
@@ -195,10 +206,15 @@ class Pipe:
         outbox = self._outbox
         if self._conflate and outbox:
             outbox.clear()
+            self._outbox_bytes = 0
             self.drop(DropReason.CONFLATED)
         outbox.append(message)
-        if len(outbox) == 1 and self.link is not None:
-            self.link.outgoing()
+        self._outbox_bytes += size_of(message)
+        if self.link is not None:
+            if self._outbox_bytes >= FLUSH_BYTES:
+                self.link.flush()
+            elif len(outbox) == 1:
+                self.link.outgoing()
 
     def tell_subscription(self, topic: bytes, wanted: bool) -> None:
         """Tell the publisher at the other end, apart from the queue and its high-water mark."""
@@ -256,6 +272,7 @@ class Pipe:
         """Forget what was sent and not yet taken to be written; returns how many messages."""
         count = len(self._outbox)
         self._outbox.clear()
+        self._outbox_bytes = 0
         self._room_again()
         return count
 
@@ -269,6 +286,7 @@ class Pipe:
         A dialled pipe gets a new connection.
         """
         self._outbox.clear()
+        self._outbox_bytes = 0
         self.forsake()
         if not self.dialled:
             self.closing = True
@@ -343,6 +361,7 @@ class Pipe:
         self.gone = True
         lost = len(self._outbox)
         self._outbox.clear()
+        self._outbox_bytes = 0
         if reason is Reason.CLOSED_BY_US:
             self._drop_at_end = DropReason.LINGER
         self.drop(self._drop_at_end, lost)
@@ -405,6 +424,7 @@ class Pipe:
             message = outbox.popleft()
             size += size_of(message)
             taken.append(message)
+        self._outbox_bytes = self._outbox_bytes - size if outbox else 0
         self._in_flight += len(taken)
         return taken
 
@@ -426,6 +446,7 @@ class Pipe:
             self.drop(DropReason.REQUEST_ABANDONED, len(messages))
         else:
             self._outbox.extendleft(reversed(messages))
+            self._outbox_bytes += sum(map(size_of, messages))
         self._forsaken = False
 
     def lost(self, count: int, reason: DropReason) -> None:

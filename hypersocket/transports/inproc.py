@@ -102,6 +102,10 @@ class _Side:
             pipe.written(len(taken), sum(map(size_of, taken)))
         self._pumping = False
 
+    def flush(self) -> None:
+        """Move messages over while the other side has room."""
+        self.outgoing()
+
     def incoming_room(self) -> None:
         """This side has room again."""
         if self.joined:

@@ -1,0 +1,295 @@
+"""Traffic by the socket's own poller: no task for the connection, and none between it and the user.
+
+Reading and writing are single system calls that never wait, made by whichever task leads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from .._message import Message, size_of
+from .._reasons import Reason
+from ..zmtp import Connection, State
+from ._contract import Host
+from ._pipe import Pipe
+from ._poller import Poller
+from ._traffic import (
+    BATCH_BYTES,
+    BATCH_MESSAGES,
+    READ_SIZE,
+    End,
+    Traffic,
+    whole_messages,
+)
+
+_TAKES_TURNS = frozenset({"REQ", "REP"})
+"""Types that send one message and then wait: nothing is gained by collecting what they send."""
+
+
+class FdTraffic(Traffic):
+    """One connection as a channel of the socket's poller.
+
+    Args:
+        stream: over a socket; it is closed at the end.
+        poller: the socket's.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        conn: Connection,
+        pipe: Pipe,
+        endpoint: str,
+        on_end: Callable[[End], None],
+        *,
+        stream: trio.SocketStream,
+        poller: Poller,
+    ) -> None:
+        super().__init__(host, conn, pipe, endpoint, on_end)
+        self._stream = stream
+        self._fd = stream.socket.fileno()
+        self._poller = poller
+        self._eager = host.socket_type in _TAKES_TURNS
+        self._started = False
+        self._reads = True
+        self._awaits_writable = False
+        self._wanted = (True, False)
+        self._write_broken = False
+        self._flushing = False
+        self._dirty = False
+        self._control = bytearray()
+        self._buffers: list[Any] = []  # bytes, or what is left of some
+        self._batch: list[Message] = []
+        self._batch_written = 0
+        self._timer_at = math.inf
+
+    def start(self) -> bool:
+        """Join the poller."""
+        if not self._ended:
+            self._poller.add(self._fd, self)
+            self._started = True
+            self._digest()
+            self.flush()
+        return True
+
+    # Ending
+
+    def stop(self) -> None:
+        """End now: give back what was not written, and close."""
+        self._ended = True
+        if self._fd < 0:
+            return
+        self._started = False
+        self._poller.remove(self._fd)
+        self._fd = -1
+        self._settle()
+        self._stream.socket.close()
+
+    def _settle(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch:
+            whole = whole_messages(batch, self._batch_written)
+            self._pipe.written(whole, sum(map(size_of, batch[:whole])))
+            self._pipe.put_back(batch[whole:])
+
+    def _fail(self, error: Exception) -> None:
+        self._end(self._explain(error))
+
+    def finish(self, deadline: float) -> None:
+        """Write what is left, say that no more comes, and end by ``deadline``."""
+        self._finishing = True
+        self.flush()
+        self._host.start_soon(self._finish, deadline)
+
+    async def _finish(self, deadline: float) -> None:
+        with trio.move_on_at(deadline):
+            pause = 0.001
+            while not self._ended and not self._delivered():
+                await trio.sleep(pause)
+                pause = min(2 * pause, 0.05)
+        self._end(End(Reason.CLOSED_BY_US))
+
+    def _delivered(self) -> bool:
+        """Whether the peer has what was written; until then, a close might throw some away.
+
+        TCP does so while the peer still writes, which is why reading goes on meanwhile. Over a
+        Unix domain socket the peer has what it has read: libzmq, while its queue is full, takes a
+        close for an error and reads no more.
+        """
+        if self._write_broken:
+            return True
+        if self._buffers or self._pipe.has_outgoing:
+            return False
+        try:
+            self._stream.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return True  # the peer has gone
+        return not _unacknowledged(self._fd)
+
+    # Reading
+
+    def ready(self, events: int) -> None:
+        """Read and write what can be."""
+        if events & select.EPOLLOUT:
+            self._awaits_writable = False
+            self.flush()
+        if events & ~select.EPOLLOUT and self._fd >= 0:
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            if self._finishing:
+                if not os.read(self._fd, READ_SIZE):
+                    self._end(End(Reason.CLOSED_BY_US))
+                return  # nobody will take it; but unread bytes would make the close a reset
+            if not self._pipe.room_in:
+                self._conn.pause(trio.current_time())
+                self._reads = False
+                self._want()
+                return
+            self._conn.receive(os.read(self._fd, READ_SIZE), trio.current_time())
+        except BlockingIOError:
+            return
+        except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
+            self._fail(error)
+            return
+        self._digest()
+
+    def _digest(self) -> None:
+        conn, pipe = self._conn, self._pipe
+        try:
+            while not self._ended and conn.has_pending_input and (room := pipe.room_in):
+                self._dispatch(conn.next_events(room))
+                if conn.state is State.CLOSED:
+                    self._end(self._end_of_peer())
+                    return
+            self._after_protocol()
+        except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
+            self._fail(error)
+
+    def incoming_room(self) -> None:
+        """The pipe can take messages again."""
+        if self._ended:
+            return
+        self._digest()
+        if not self._reads and not self._ended:
+            self._reads = True
+            self._conn.resume(trio.current_time())
+            self._want()
+
+    def _after_protocol(self) -> None:
+        """Send what the protocol wants to, and see to its deadline."""
+        if self._ended:
+            return
+        data = self._conn.data_to_send()
+        if data:
+            self._control += data
+            self.outgoing()
+        deadline = self._conn.deadline
+        if deadline < self._timer_at:
+            self._timer_at = deadline
+            self._poller.call_at(deadline, self)
+
+    def time_is_up(self, now: float) -> None:
+        """A deadline that was asked for has come."""
+        self._timer_at = math.inf
+        if self._ended:
+            return
+        try:
+            if now >= self._conn.deadline:
+                self._conn.on_timer(now)
+            self._after_protocol()
+        except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
+            self._fail(error)
+
+    # Writing
+
+    def outgoing(self) -> None:
+        """There is something to write."""
+        if self._flushing or self._dirty or self._awaits_writable or not self._started:
+            return
+        if self._eager:
+            self.flush()
+        else:
+            self._dirty = True
+            self._poller.flush_soon(self)
+
+    def flush(self) -> None:
+        """Write at once what can be written without waiting."""
+        self._dirty = False
+        if self._flushing or self._awaits_writable or self._write_broken or not self._started:
+            return
+        self._flushing = True
+        try:
+            while self._buffers or self._fill():
+                self._wrote(os.writev(self._fd, self._buffers))
+        except BlockingIOError:
+            self._awaits_writable = True
+            self._want()
+        except OSError:
+            # What the peer wrote before it went can still be read; the end comes with that.
+            self._write_broken = True
+        except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
+            self._fail(error)
+        else:
+            self._want()
+        finally:
+            self._flushing = False
+
+    def _fill(self) -> bool:
+        """Encode what is next, if there is anything."""
+        if self._control:
+            self._buffers = [bytes(self._control)]
+            self._control.clear()
+        elif self._subscriptions:
+            self._buffers = [self._take_subscriptions()]
+        elif self._pipe.has_outgoing and not self._ended:
+            self._batch = self._pipe.take_outgoing(BATCH_MESSAGES, BATCH_BYTES)
+            self._batch_written = 0
+            self._conn.encode(self._batch, self._buffers)
+        else:
+            return False
+        return True
+
+    def _wrote(self, count: int) -> None:
+        self._batch_written += count
+        buffers = self._buffers
+        done = 0
+        for buffer in buffers:
+            if count < len(buffer):
+                break
+            count -= len(buffer)
+            done += 1
+        del buffers[:done]
+        if buffers:
+            if count:
+                buffers[0] = memoryview(buffers[0])[count:]
+            return
+        if self._batch:
+            batch, self._batch = self._batch, []
+            self._pipe.written(len(batch), sum(map(size_of, batch)))
+
+    def _want(self) -> None:
+        wanted = (self._reads, self._awaits_writable)
+        if wanted != self._wanted and self._fd >= 0:
+            self._wanted = wanted
+            self._poller.want(self._fd, read=self._reads, write=self._awaits_writable)
+
+
+def _unacknowledged(fd: int) -> bool:
+    if sys.platform != "linux" or fd < 0:
+        return False
+    import fcntl
+    import termios
+
+    answer = fcntl.ioctl(fd, termios.TIOCOUTQ, struct.pack("i", 0))
+    return bool(struct.unpack("i", answer)[0])
