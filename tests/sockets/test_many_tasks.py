@@ -146,7 +146,7 @@ async def test_calls_that_need_not_wait_still_let_others_run(call: str) -> None:
                         await pull.recv()
                     case "recv_many":
                         await pull.recv_many(max=1)
-            assert others >= 1000 // BUDGET
+            assert others >= 1000 // BUDGET - 1
             nursery.cancel_scope.cancel()
 
 
