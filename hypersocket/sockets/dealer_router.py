@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import count
 
 from .._errors import HandshakeError, HostUnreachable
@@ -34,7 +35,8 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
 
     A received message has the peer's routing id as its first frame, and so has one to be sent.
 
-    A peer that announces no routing id is given one that begins with a zero byte. A message to
+    A peer that announces no routing id is given one for as long as its connection lasts, which
+    begins with a zero byte. A message to
     nobody is dropped and counted, or raises :class:`hypersocket.HostUnreachable` where
     ``router_mandatory`` is on.
     """
@@ -46,6 +48,7 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
         super().__init__(**arguments)
         self._queue = FairQueue()
         self._peers: dict[bytes, Pipe] = {}
+        self._late: deque[Message] = deque()  # received by connections that are gone
         self._numbers = count(1)
 
     def _pipe_connected(self, pipe: Pipe) -> None:
@@ -76,6 +79,19 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
         # RFC 37 reserves a first byte of zero for this.
         return b"\0" + next(self._numbers).to_bytes(4, "big")
 
+    def _pipe_disconnected(self, pipe: Pipe) -> None:
+        super()._pipe_disconnected(pipe)
+        if not pipe.routing_id.startswith(b"\0"):
+            return  # the peer will be known by the same id again
+        # An id of ours stands for one connection: what is sent to it is not for the next, whose
+        # peer may be another program by then, or wait for the answer to another question.
+        self._peers.pop(pipe.routing_id, None)
+        while pipe.readable:
+            self._late.append(_with_id(pipe, pipe.recv()))
+        pipe.routing_id = b""
+        pipe.drop(DropReason.PEER_GONE, pipe.discard_outgoing())
+        self._pump_senders()
+
     def _pipe_gone(self, pipe: Pipe) -> None:
         super()._pipe_gone(pipe)
         if self._peers.get(pipe.routing_id) is pipe:
@@ -91,13 +107,13 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
         self._pump_receivers()
 
     def _fetch(self) -> Message | None:
+        if self._late:
+            return self._late.popleft()
         found = self._queue.recv()
-        if found is None:
-            return None
-        pipe, message = found
-        if isinstance(message, list):
-            return [pipe.routing_id, *message]
-        return [pipe.routing_id, message]
+        return None if found is None else _with_id(*found)
+
+    def _held_messages(self) -> int:
+        return super()._held_messages() + len(self._late)
 
     def _check_may_send(self, messages: list[Message]) -> None:
         for message in messages:
@@ -127,3 +143,9 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
             return False
         pipe.drop(DropReason.HIGH_WATER_MARK)
         return True
+
+
+def _with_id(pipe: Pipe, message: Message) -> Message:
+    if isinstance(message, list):
+        return [pipe.routing_id, *message]
+    return [pipe.routing_id, message]

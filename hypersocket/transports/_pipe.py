@@ -240,6 +240,11 @@ class Pipe:
         """Let nothing more come in until :meth:`release_input`."""
         self._held = True
 
+    @property
+    def holds_input(self) -> bool:
+        """Whether nothing may come in for now."""
+        return self._held
+
     def release_input(self) -> None:
         """Let messages come in again."""
         if self._held:

@@ -79,14 +79,11 @@ class _Side:
         self.other: _Side
         self.joined = False
         self._pumping = False
-        self._subscriptions: list[tuple[bytes, bool]] = []
+        self._subscriptions: dict[bytes, bool] = {}  # that the other side was not told of yet
 
     def begin(self) -> None:
         """Both sides agreed: let through what has waited for it."""
-        waiting, self._subscriptions = self._subscriptions, []
-        for topic, wanted in waiting:
-            if self.joined:  # else a subscription went too far
-                self.subscription(topic, wanted)
+        self._tell_subscriptions()
         self.outgoing()
 
     def outgoing(self) -> None:
@@ -109,17 +106,25 @@ class _Side:
     def incoming_room(self) -> None:
         """This side has room again."""
         if self.joined:
+            self.other._tell_subscriptions()
             self.other.outgoing()
 
     def subscription(self, topic: bytes, wanted: bool) -> None:
         """Tell the other side."""
-        if not self.joined:
-            self._subscriptions.append((topic, wanted))
-            return
-        try:
-            self.other.pipe.deliver_subscription(topic, wanted)
-        except ProtocolError as error:
-            self.other.part(error.reason, str(error))
+        if self._subscriptions.get(topic, wanted) is not wanted:
+            del self._subscriptions[topic]  # not told yet, and undone already
+        else:
+            self._subscriptions[topic] = wanted
+            self._tell_subscriptions()
+
+    def _tell_subscriptions(self) -> None:
+        other = self.other.pipe
+        while self._subscriptions and self.joined and not other.holds_input:
+            topic = next(iter(self._subscriptions))
+            try:
+                other.deliver_subscription(topic, self._subscriptions.pop(topic))
+            except ProtocolError as error:
+                self.other.part(error.reason, str(error))
 
     def reset(self, reason: Reason) -> None:
         """End this join. The connected side begins another."""

@@ -358,3 +358,24 @@ async def test_immediate_turned_off_before_sending() -> None:
         dealer.send_nowait(b"x")
         assert dealer.stats().queued_out == 1
         dealer.linger = 0
+
+
+async def test_an_id_of_ours_stands_for_one_connection(anywhere: str) -> None:
+    """What was asked by one connection is not answered by the next."""
+    async with hs.Dealer(bind=anywhere) as dealer, hs.Router(reconnect_ivl=0.001) as router:
+        await router.connect(dealer.endpoints[0])
+        await dealer.send(b"first")
+        await dealer.send(b"left behind")
+        first, _ = await router.recv_multipart()
+        await eventually(lambda: router.stats().queued_in == 1)
+        (peer,) = dealer._host.pipes
+        peer.reset(hs.Reason.CLOSED_BY_US)
+        await eventually(lambda: router.stats().connects == 2)
+        await dealer.send(b"second")
+        assert await router.recv_multipart() == [first, b"left behind"]
+        second, _ = await router.recv_multipart()
+        assert second != first
+        await router.send_multipart([first, b"late"])
+        await router.send_multipart([second, b"right"])
+        assert await dealer.recv() == b"right"
+        assert router.stats().drops == {hs.DropReason.UNROUTABLE: 1}

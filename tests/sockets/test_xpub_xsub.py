@@ -185,3 +185,13 @@ async def test_an_xpub_that_is_not_read_reads_no_further() -> None:
             while got < 10_000:
                 got += len(await xpub.recv_many())
         await eventually(lambda: xpub.stats().peers[0].subscriptions == 10_000)
+
+
+async def test_a_subscriber_that_changes_its_mind_is_held_back(anywhere: str) -> None:
+    async with joined(hs.XPub(rcvhwm=4), hs.Sub(), anywhere) as (xpub, sub):
+        for number in range(100):
+            sub.subscribe(b"%d" % number)
+        await eventually(lambda: xpub.stats().queued_in >= 4)
+        assert xpub.stats().queued_in <= 4
+        for number in range(100):
+            assert await xpub.recv() == b"\1%d" % number

@@ -60,6 +60,9 @@ class Speaker(Binding):
     def pipes(self) -> tuple[Pipe, ...]:
         return () if self._pipe.gone else (self._pipe,)
 
+    def flush(self) -> None:
+        self.outgoing()
+
     def outgoing(self) -> None:
         for message in self._pipe.take_outgoing(1 << 30, 1 << 30):
             frames = [message] if isinstance(message, bytes) else message
@@ -139,6 +142,9 @@ class Deaf:
         self._pipe = pipe
 
     def outgoing(self) -> None:
+        """A SUB sends nothing."""
+
+    def flush(self) -> None:
         """A SUB sends nothing."""
 
     def incoming_room(self) -> None:
