@@ -59,7 +59,8 @@ def _failed(error: BaseException) -> int:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, or where nurseries have wrapped it those that it is made of."""
     if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
+        group: BaseExceptionGroup[BaseException] = error
+        for inner in group.exceptions:
             yield from _causes(inner)
     else:
         yield error

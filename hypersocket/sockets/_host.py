@@ -369,7 +369,7 @@ class SocketHost:
 
     def _settle(self) -> None:
         """Keep of the pipes that are gone, once it is known what became of all messages, a sum."""
-        rest = []
+        rest: list[Pipe] = []
         for pipe in self._settling:
             if pipe.flushed:
                 self._past.add(pipe.counters)

@@ -25,7 +25,7 @@ class _Waiter(Wait):
 
     def __init__(self, queue: deque[_Waiter], form: Form, most: int) -> None:
         super().__init__(lambda: queue.remove(self))
-        self.form = form
+        self.form: Form = form
         self.most = most
 
 
