@@ -28,7 +28,7 @@ copyright = "The hypersocket authors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "generated"]
+exclude_patterns = ["_build", "benchmarks/results.md", "generated"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
 

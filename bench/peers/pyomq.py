@@ -10,7 +10,11 @@ from ._zmq_like import BlockingZmq
 
 
 class Pyomq(BlockingZmq):
-    """``import pyomq``."""
+    """``import pyomq``.
+
+    With 0.21.0 its PUB falls silent once a peer has told it of many subscriptions, or many peers
+    of one: libzmq's own SUB gets nothing from it then either. The tables show it as broken.
+    """
 
     name = "pyomq"
     title = "pyomq"
