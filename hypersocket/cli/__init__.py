@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from .. import HypersocketError, __version__
 from . import demo
@@ -59,8 +59,7 @@ def _failed(error: BaseException) -> int:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, or where nurseries have wrapped it those that it is made of."""
     if isinstance(error, BaseExceptionGroup):
-        group: BaseExceptionGroup[BaseException] = error
-        for inner in group.exceptions:
+        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
             yield from _causes(inner)
     else:
         yield error
