@@ -318,6 +318,14 @@ class RouterOptions(HasOptions):
         "then closed. Otherwise the new peer is refused.",
         applies="at once",
     )
+    connect_routing_id = Option(
+        b"",
+        routing_id_bytes,
+        unit="at most 255 bytes",
+        doc="The routing id for the peer of the next `connect`, whatever it announces; used once. "
+        "Messages to it are queued from then on, before the peer is there.",
+        applies="new connections",
+    )
 
 
 class PublisherOptions(HasOptions):

@@ -76,8 +76,8 @@ class SocketHost:
             conflate=getattr(socket, "conflate", False),
         )
         if dialled:
-            self.pipes[pipe] = None
             socket._pipe_opened(pipe)
+            self.pipes[pipe] = None
         return pipe
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:

@@ -49,13 +49,24 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
         self._queue = FairQueue()
         self._peers: dict[bytes, Pipe] = {}
         self._late: deque[Message] = deque()  # received by connections that are gone
+        self._named: set[Pipe] = set()  # whose ids are from connect_routing_id
         self._numbers = count(1)
+
+    def _pipe_opened(self, pipe: Pipe) -> None:
+        name = self.connect_routing_id
+        if name:
+            self.connect_routing_id = b""
+            if name in self._peers:
+                raise ValueError(f"connect_routing_id={name!r}: it is another peer's already")
+            pipe.routing_id = name
+            self._peers[name] = pipe
+            self._named.add(pipe)
+        super()._pipe_opened(pipe)
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         assert pipe.peer is not None
-        announced = pipe.peer.routing_id
-        if announced != pipe.routing_id or not announced:
-            self._register(pipe, announced)
+        if pipe not in self._named:
+            self._register(pipe, pipe.peer.routing_id)
         super()._pipe_connected(pipe)
         if self.probe_router:
             pipe.send(b"")
@@ -70,9 +81,9 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
                 )
             del self._peers[announced]
             holder.close(Reason.DUPLICATE_ROUTING_ID)
-        if announced or not pipe.routing_id:
-            self._peers.pop(pipe.routing_id, None)
-            pipe.routing_id = announced or self._unused_id()
+        if self._peers.get(pipe.routing_id) is pipe:
+            del self._peers[pipe.routing_id]
+        pipe.routing_id = announced or self._unused_id()
         self._peers[pipe.routing_id] = pipe
 
     def _unused_id(self) -> bytes:
@@ -94,6 +105,7 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
 
     def _pipe_gone(self, pipe: Pipe) -> None:
         super()._pipe_gone(pipe)
+        self._named.discard(pipe)
         if self._peers.get(pipe.routing_id) is pipe:
             del self._peers[pipe.routing_id]
         self._pump_senders()  # who waited for room at this peer learns that it is gone
@@ -124,8 +136,12 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
                 )
 
     def _accepts_now(self, messages: list[Message]) -> bool:
-        waiting = any(waiter.messages[0][0] == messages[0][0] for waiter in self._senders)
-        return not waiting and self._offer_all(messages)
+        if self._senders and self._is_waited_for(messages[0][0]):
+            return False  # those who came before go first
+        return self._offer_all(messages)
+
+    def _is_waited_for(self, routing_id: object) -> bool:
+        return any(waiter.messages[0][0] == routing_id for waiter in self._senders)
 
     def _offer(self, message: Message) -> bool:
         assert isinstance(message, list)

@@ -379,3 +379,31 @@ async def test_an_id_of_ours_stands_for_one_connection(anywhere: str) -> None:
         await router.send_multipart([second, b"right"])
         assert await dealer.recv() == b"right"
         assert router.stats().drops == {hs.DropReason.UNROUTABLE: 1}
+
+
+async def test_the_next_connection_can_be_given_an_id(anywhere: str) -> None:
+    async with hs.Dealer(routing_id=b"its own") as dealer, hs.Router() as router:
+        endpoint = await dealer.bind(anywhere)
+        router.connect_routing_id = b"named"
+        await router.connect(endpoint)
+        assert router.connect_routing_id == b""
+        await router.send_multipart([b"named", b"hello"])  # the peer may not be there yet
+        assert await dealer.recv() == b"hello"
+        await dealer.send(b"world")
+        assert await router.recv_multipart() == [b"named", b"world"]
+        router.connect_routing_id = b"named"
+        with pytest.raises(ValueError, match="another peer's"):
+            await router.connect(endpoint)
+        assert len(router.stats().peers) == 1
+
+
+async def test_the_constructor_gives_an_id_to_its_first_connection(anywhere: str) -> None:
+    async with (
+        hs.Router(bind=anywhere) as one,
+        hs.Router(connect=one.endpoints, connect_routing_id=b"one") as other,
+    ):
+        await other.send_multipart([b"one", b"hello"])
+        peer, hello = await one.recv_multipart()
+        assert hello == b"hello"
+        await one.send_multipart([peer, b"world"])
+        assert await other.recv_multipart() == [b"one", b"world"]

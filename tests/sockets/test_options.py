@@ -38,7 +38,7 @@ BAD: dict[str, list[object]] = {
 
 
 def form(option: Option[Any], name: str) -> str:
-    if name in {"routing_id", "xpub_welcome_msg"}:
+    if name in {"routing_id", "connect_routing_id", "xpub_welcome_msg"}:
         return "bytes"
     if name == "bindtodevice":
         return "name"
