@@ -41,6 +41,7 @@ class SocketHost:
         self._closed = trio.Event()
         self._closing_scope = trio.CancelScope()
         self._draining: list[Pipe] = []  # gone, with messages that can still be received
+        self._draining_bound = 16
         self._settling: list[Pipe] = []  # gone, with messages under way when they went
         self._past = Counters()  # of pipes that are gone, and of no pipe
         self._handshake_failures = 0
@@ -152,6 +153,8 @@ class SocketHost:
         self._settling.append(pipe)
         self._settle()
         if pipe.readable:
+            if len(self._draining) >= self._draining_bound:
+                self._forget_drained()
             self._draining.append(pipe)
         if pipe.connected:
             self._tell_disconnected(pipe, reason, detail)
@@ -367,6 +370,10 @@ class SocketHost:
         while left:
             await self._changed.park()
 
+    def _forget_drained(self) -> None:
+        self._draining = [pipe for pipe in self._draining if pipe.readable]
+        self._draining_bound = 2 * len(self._draining) + 16  # so that looking costs little each
+
     def _settle(self) -> None:
         """Keep of the pipes that are gone, once it is known what became of all messages, a sum."""
         rest: list[Pipe] = []
@@ -383,7 +390,7 @@ class SocketHost:
     def stats(self) -> SocketStats:
         """A snapshot."""
         peers = tuple(pipe.stats() for pipe in self.pipes)
-        self._draining = [pipe for pipe in self._draining if pipe.readable]
+        self._forget_drained()
         self._settle()
         total = Counters()
         total.add(self._past)
