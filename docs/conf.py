@@ -58,6 +58,8 @@ nitpick_ignore_regex = [
     (r"py:(class|obj|data)", r"_?[A-Z]T?(_co|_contra)?"),
     # Where options are declared; the tables of options show what is there.
     (r"py:class", r"hypersocket\._option_groups\..*"),
+    # What stream transports are served by; a transport of another kind has no use for it.
+    (r"py:class", r"hypersocket\.transports\._poller\..*"),
     # Standard names that are imported for the type checker alone, printed as they stand.
     (r"py:(class|obj)", rf"({'|'.join(_STANDARD_NAMES)})"),
 ]
