@@ -31,6 +31,12 @@ from ._traffic import (
     whole_messages,
 )
 
+MOST_BUFFERS = 1024
+"""What one system call takes: ``IOV_MAX`` of Linux."""
+
+TURN_BYTES = 4 * 1024 * 1024
+"""Bytes that one flush writes to a peer that takes all at once, before others have their turn."""
+
 _TAKES_TURNS = frozenset({"REQ", "REP"})
 """Types that send one message and then wait: nothing is gained by collecting what they send."""
 
@@ -59,8 +65,8 @@ class FdTraffic(Traffic):
         self._fd = stream.socket.fileno()
         self._poller = poller
         self._eager = host.socket_type in _TAKES_TURNS
-        self._started = False
         self._reads = True
+        self._writes = False  # not before it has started, nor after our end was told
         self._awaits_writable = False
         self._wanted = (True, False)
         self._write_broken = False
@@ -70,13 +76,14 @@ class FdTraffic(Traffic):
         self._buffers: list[Any] = []  # bytes, or what is left of some
         self._batch: list[Message] = []
         self._batch_written = 0
+        self._timer = -1
         self._timer_at = math.inf
 
     def start(self) -> bool:
         """Join the poller."""
         if not self._ended:
             self._poller.add(self._fd, self)
-            self._started = True
+            self._writes = True
             self._digest()
             self.flush()
         return True
@@ -88,7 +95,8 @@ class FdTraffic(Traffic):
         self._ended = True
         if self._fd < 0:
             return
-        self._started = False
+        self._writes = False
+        self._poller.cancel(self._timer)
         self._poller.remove(self._fd)
         self._fd = -1
         self._settle()
@@ -107,7 +115,9 @@ class FdTraffic(Traffic):
     def finish(self, deadline: float) -> None:
         """Write what is left, say that no more comes, and end by ``deadline``."""
         self._finishing = True
+        self._reads = True  # even where nobody takes it: see _delivered
         self.flush()
+        self._want()
         self._host.start_soon(self._finish, deadline)
 
     async def _finish(self, deadline: float) -> None:
@@ -129,6 +139,7 @@ class FdTraffic(Traffic):
             return True
         if self._buffers or self._pipe.has_outgoing:
             return False
+        self._writes = False
         try:
             self._stream.socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -139,7 +150,7 @@ class FdTraffic(Traffic):
 
     def ready(self, events: int) -> None:
         """Read and write what can be."""
-        if events & select.EPOLLOUT:
+        if events & ~select.EPOLLIN and self._awaits_writable:
             self._awaits_writable = False
             self.flush()
         if events & ~select.EPOLLOUT and self._fd >= 0:
@@ -180,11 +191,11 @@ class FdTraffic(Traffic):
         """The pipe can take messages again."""
         if self._ended:
             return
-        self._digest()
-        if not self._reads and not self._ended:
+        if not self._reads:
             self._reads = True
             self._conn.resume(trio.current_time())
-            self._want()
+        self._digest()
+        self._want()
 
     def _after_protocol(self) -> None:
         """Send what the protocol wants to, and see to its deadline."""
@@ -196,14 +207,15 @@ class FdTraffic(Traffic):
             self.outgoing()
         deadline = self._conn.deadline
         if deadline < self._timer_at:
+            self._poller.cancel(self._timer)
             self._timer_at = deadline
-            self._poller.call_at(deadline, self)
+            self._timer = self._poller.call_at(deadline, self)
 
     def time_is_up(self, now: float) -> None:
         """A deadline that was asked for has come."""
         self._timer_at = math.inf
-        if self._ended:
-            return
+        if self._ended or self._finishing:
+            return  # its end has a deadline already, and what the peer says is no longer heard
         try:
             if now >= self._conn.deadline:
                 self._conn.on_timer(now)
@@ -215,7 +227,7 @@ class FdTraffic(Traffic):
 
     def outgoing(self) -> None:
         """There is something to write."""
-        if self._flushing or self._dirty or self._awaits_writable or not self._started:
+        if self._flushing or self._dirty or self._awaits_writable or not self._writes:
             return
         if self._eager:
             self.flush()
@@ -223,27 +235,35 @@ class FdTraffic(Traffic):
             self._dirty = True
             self._poller.flush_soon(self)
 
+    @trio.lowlevel.enable_ki_protection
     def flush(self) -> None:
         """Write at once what can be written without waiting."""
         self._dirty = False
-        if self._flushing or self._awaits_writable or self._write_broken or not self._started:
+        if self._flushing or self._awaits_writable or self._write_broken or not self._writes:
             return
         self._flushing = True
         try:
-            while self._buffers or self._fill():
-                self._wrote(os.writev(self._fd, self._buffers))
+            self._write()
         except BlockingIOError:
             self._awaits_writable = True
-            self._want()
         except OSError:
             # What the peer wrote before it went can still be read; the end comes with that.
             self._write_broken = True
         except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
             self._fail(error)
-        else:
-            self._want()
         finally:
             self._flushing = False
+        self._want()
+
+    def _write(self) -> None:
+        written = 0
+        while self._buffers or self._fill():
+            if written >= TURN_BYTES:
+                self._awaits_writable = True
+                return
+            count = os.writev(self._fd, self._buffers[:MOST_BUFFERS])
+            written += count
+            self._wrote(count)
 
     def _fill(self) -> bool:
         """Encode what is next, if there is anything."""
@@ -282,7 +302,10 @@ class FdTraffic(Traffic):
         wanted = (self._reads, self._awaits_writable)
         if wanted != self._wanted and self._fd >= 0:
             self._wanted = wanted
-            self._poller.want(self._fd, read=self._reads, write=self._awaits_writable)
+            try:
+                self._poller.want(self._fd, read=self._reads, write=self._awaits_writable)
+            except OSError as error:
+                self._fail(error)
 
 
 def _unacknowledged(fd: int) -> bool:

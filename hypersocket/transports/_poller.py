@@ -14,12 +14,9 @@ a moment, for taking the descriptor from it would cost them more than they gain.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import math
-import os
 import select
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
@@ -28,12 +25,12 @@ from typing import Any, Protocol
 import outcome
 import trio
 
-AVAILABLE = sys.platform == "linux" and hasattr(select, "epoll") and hasattr(os, "eventfd")
+AVAILABLE = hasattr(select, "epoll")
 
 STANDBY = 0.01
 """Seconds that the keeper leaves the descriptor to those who wait often."""
 
-AT_ONCE = 512
+AT_ONCE = 64
 """Connections that one wake-up serves before others have their turn."""
 
 
@@ -85,16 +82,16 @@ class Poller:
         self._start_soon = start_soon
         self.available = AVAILABLE
         self._epoll: select.epoll | None = None
-        self._wake_up = -1
-        self._nudged = False
         self._channels: dict[int, Channel] = {}
+        self._resting: set[int] = set()  # want to be told of nothing; not in the epoll set
         self._dirty: list[Channel] = []
         self._followers: OrderedDict[Wait, None] = OrderedDict()
         self._leader: Wait | None = None
         self._keeper_leads = False
         self._served = False
         self._serving = False  # whoever leads is at it, and looks for its own result next
-        self._timers: list[tuple[float, int, Channel]] = []
+        self._deadlines: list[tuple[float, int]] = []  # a heap
+        self._timers: dict[int, Channel] = {}  # those of its entries that were not cancelled
         self._numbers = count()
         self._keeps = False
         self._flushes = False
@@ -104,12 +101,18 @@ class Poller:
     # Connections
 
     def add(self, fd: int, channel: Channel) -> None:
-        """Serve a connection from now on; it wants to be read."""
+        """Serve a connection from now on; it wants to be read.
+
+        Raises:
+            OSError: the system is short of something, such as descriptors.
+        """
         if self._epoll is None:
             self._epoll = select.epoll()
-            self._wake_up = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            self._epoll.register(self._wake_up, select.EPOLLIN)
-        self._epoll.register(fd, select.EPOLLIN)
+        try:
+            self._epoll.register(fd, select.EPOLLIN)
+        except OSError:
+            self._close_when_idle()
+            raise
         self._channels[fd] = channel
         if not self._keeps:
             self._keeps = True
@@ -117,23 +120,40 @@ class Poller:
         if not self._flushes:
             self._flushes = True
             self._start_soon(self._flush_always)
+        if self._leader is None and not self._keeper_leads and self._followers:
+            self._hand_over()
 
     def want(self, fd: int, *, read: bool, write: bool) -> None:
-        """Say what a connection is to be told of."""
+        """Say what a connection is to be told of.
+
+        Raises:
+            OSError: the system is short of something.
+        """
         assert self._epoll is not None
-        self._epoll.modify(fd, read * select.EPOLLIN | write * select.EPOLLOUT)
+        events = read * select.EPOLLIN | write * select.EPOLLOUT
+        if not events:
+            # Out of the set: a peer that has hung up would be told of all the time, unasked.
+            self._epoll.unregister(fd)
+            self._resting.add(fd)
+        elif fd in self._resting:
+            self._epoll.register(fd, events)
+            self._resting.remove(fd)
+        else:
+            self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
         """Serve a connection no more; called before its descriptor is closed."""
         if self._channels.pop(fd, None) is None or self._epoll is None:
             return
-        self._epoll.unregister(fd)
+        if fd in self._resting:
+            self._resting.remove(fd)
+        else:
+            self._epoll.unregister(fd)
         if not self._channels:
             # The tasks end with the last connection; and who leads has nothing to lead.
             self._keeper.ring()
             self._flusher.ring()
-            if not self._serving and (self._keeper_leads or self._leader is not None):
-                self._nudge()
+            self._call_back()
 
     def flush_soon(self, channel: Channel) -> None:
         """Have a connection written when the running task pauses, with all that comes till then."""
@@ -141,17 +161,28 @@ class Poller:
         if len(self._dirty) == 1:
             self._flusher.ring()
 
-    def call_at(self, deadline: float, channel: Channel) -> None:
-        """Tell a connection when the time has come."""
-        first = self._timers[0][0] if self._timers else math.inf
-        heapq.heappush(self._timers, (deadline, next(self._numbers), channel))
+    def call_at(self, deadline: float, channel: Channel) -> int:
+        """Tell a connection when the time has come; returns what :meth:`cancel` takes."""
+        first = self._deadlines[0][0] if self._deadlines else math.inf
+        number = next(self._numbers)
+        self._timers[number] = channel
+        heapq.heappush(self._deadlines, (deadline, number))
         if deadline < first:
             self._keeper.ring()
             if self._keeper_leads:
-                self._nudge()
+                self._call_back()
+        return number
+
+    def cancel(self, number: int) -> None:
+        """Forget a timer, unless it is over: nothing holds its connection any more."""
+        self._timers.pop(number, None)
+        if len(self._deadlines) > 2 * len(self._timers) + 16:
+            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._timers]
+            heapq.heapify(self._deadlines)
 
     # Waiting
 
+    @trio.lowlevel.enable_ki_protection
     async def wait(self, wait: Wait) -> Any:
         """Wait until :meth:`wake` is called for ``wait``, and serve everyone meanwhile.
 
@@ -179,8 +210,7 @@ class Poller:
         self._served = True
         if wait.leads:
             wait.result = result
-            if not self._serving:
-                self._nudge()
+            self._call_back()
         else:
             self._followers.pop(wait, None)
             wait.reschedule(result)
@@ -191,14 +221,17 @@ class Poller:
         try:
             self._flush()
             while wait.result is None and self._channels:
-                await trio.lowlevel.wait_readable(self._descriptor())
-                self._serve()
-        except BaseException:
+                await self._watch()
+        except trio.Cancelled:
             # A message that is ours already is not given back; a cancellation finds the task at
             # its next checkpoint.
             if wait.result is None:
                 wait.withdraw()
                 raise
+        except BaseException:
+            if wait.result is None:
+                wait.withdraw()
+            raise
         finally:
             self._leader = None
             wait.leads = False
@@ -207,10 +240,20 @@ class Poller:
             return await self._follow(wait)
         return wait.result.unwrap()
 
-    def _descriptor(self) -> int:
+    async def _watch(self) -> None:
+        """Wait until connections are ready, and serve them; or until :meth:`_call_back`."""
         if self._epoll is None:
             raise trio.ClosedResourceError("the socket was closed")
-        return self._epoll.fileno()
+        try:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+        except trio.ClosedResourceError:
+            return
+        self._serve()
+
+    def _call_back(self) -> None:
+        """Have whoever leads look up from the descriptor. It cannot be cancelled before that."""
+        if self._epoll is not None and not self._serving:
+            trio.lowlevel.notify_closing(self._epoll.fileno())
 
     def _hand_over(self) -> None:
         if not self._channels:
@@ -223,32 +266,28 @@ class Poller:
         elif self._keeper.waits:
             self._keeper.ring()
 
-    def _nudge(self) -> None:
-        if not self._nudged and self._wake_up >= 0:
-            self._nudged = True
-            os.eventfd_write(self._wake_up, 1)
-
     # Serving
 
-    @trio.lowlevel.enable_ki_protection
     def _serve(self) -> None:
         if self._epoll is None:
             return
         self._serving = True
-        for fd, events in self._epoll.poll(0, AT_ONCE):
-            if fd == self._wake_up:
-                os.eventfd_read(fd)
-                self._nudged = False
-            elif (channel := self._channels.get(fd)) is not None:
-                channel.ready(events)
-        self._flush_dirty()
-        self._serving = False
+        try:
+            for fd, events in self._epoll.poll(0, AT_ONCE):
+                # None, if another of this round has ended it. Its number is nobody else's yet:
+                # only tasks open descriptors, and none runs meanwhile.
+                if (channel := self._channels.get(fd)) is not None:
+                    channel.ready(events)
+            self._flush_dirty()
+        finally:
+            self._serving = False
 
-    @trio.lowlevel.enable_ki_protection
     def _flush(self) -> None:
         self._serving = True
-        self._flush_dirty()
-        self._serving = False
+        try:
+            self._flush_dirty()
+        finally:
+            self._serving = False
 
     def _flush_dirty(self) -> None:
         while self._dirty:
@@ -274,7 +313,7 @@ class Poller:
         self._close_when_idle()
 
     async def _keep_once(self) -> None:
-        deadline = self._timers[0][0] if self._timers else math.inf
+        deadline = self._deadlines[0][0] if self._deadlines else math.inf
         if self._leader is not None or not self._channels:
             await self._keeper.wait(deadline)
             self._served = True
@@ -283,21 +322,21 @@ class Poller:
             await trio.sleep_until(min(deadline, trio.current_time() + STANDBY))
         else:
             self._keeper_leads = True
+            self._served = False
             try:
                 with trio.move_on_at(deadline):
-                    await trio.lowlevel.wait_readable(self._descriptor())
+                    await self._watch()
             finally:
                 self._keeper_leads = False
-            self._served = False
-            self._serve()
-            if self._served and self._followers:
+            if self._served and self._followers:  # by what it has just served
                 self._hand_over()
 
     def _tell_time(self) -> None:
         now = trio.current_time()
-        while self._timers and self._timers[0][0] <= now:
-            channel = heapq.heappop(self._timers)[2]
-            channel.time_is_up(now)
+        while self._deadlines and self._deadlines[0][0] <= now:
+            channel = self._timers.pop(heapq.heappop(self._deadlines)[1], None)
+            if channel is not None:
+                channel.time_is_up(now)
         self._flush_dirty()
 
     def _close_when_idle(self) -> None:
@@ -305,14 +344,10 @@ class Poller:
             self._close()
 
     def _close(self) -> None:
-        epoll, self._epoll = self._epoll, None
-        if epoll is not None:
-            with contextlib.suppress(OSError):
-                trio.lowlevel.notify_closing(epoll.fileno())
-            epoll.close()
-            os.close(self._wake_up)
-            self._wake_up = -1
-            self._nudged = False
+        if self._epoll is not None:
+            trio.lowlevel.notify_closing(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
 
 
 class _Bell:
