@@ -30,9 +30,9 @@ class PairedListener(StreamListener):
     async def accept(self) -> tuple[trio.abc.Stream, str]:
         return await self.accepted.receive()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         LISTENERS.pop(self.address, None)
-        await self.accepted.aclose()
+        self.accepted.close()
 
 
 class PairedTransport(StreamTransport):

@@ -227,11 +227,10 @@ class _MemoryListener(StreamListener):
                 return connection.listener, f"dialler {connection.number}"
             await self.changed.park()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         self._closed = True
         self._transport._release(self)
         for connection in self.waiting:
             connection.cut()
         self.waiting.clear()
         self.changed.unpark_all()
-        await trio.lowlevel.checkpoint()

@@ -52,7 +52,7 @@ class Acceptor(Binding):
         """Stop listening, and end the connections once the peers have what was written."""
         self._scope.cancel()
         try:
-            await self._listener.aclose()
+            self._listener.close()
             for session in tuple(self._sessions):
                 session.finish(deadline)
             for ended in tuple(self._sessions.values()):
@@ -63,6 +63,7 @@ class Acceptor(Binding):
     def close(self) -> None:
         """Stop listening, and end the connections at once."""
         self._scope.cancel()
+        self._listener.close()
         for session in tuple(self._sessions):
             session.close(Reason.CLOSED_BY_US)
 
@@ -83,13 +84,14 @@ class Acceptor(Binding):
                         return
                     pause = FIRST_PAUSE
                     try:
+                        await trio.lowlevel.checkpoint_if_cancelled()
                         await self._keep_bound()
                     except BaseException:
                         await trio.aclose_forcefully(stream)
                         raise
                     self._begin(stream, address)
         finally:
-            await self._listener.aclose()
+            self._listener.close()
 
     async def _keep_bound(self) -> None:
         """Make room for one more handshake, at the cost of the one that is silent longest."""

@@ -28,8 +28,11 @@ class StreamListener(ABC):
         """
 
     @abstractmethod
-    async def aclose(self) -> None:
-        """Stop listening, and remove what would be left behind. Closes even when cancelled."""
+    def close(self) -> None:
+        """Stop listening, and remove what would be left behind; a second call does nothing.
+
+        On return the address is free. Does not raise.
+        """
 
 
 class StreamTransport(Transport):

@@ -143,13 +143,10 @@ class IpcListener(StreamListener):
             stream.socket.close()
             raise
 
-    async def aclose(self) -> None:
-        """Stop listening, and remove the path if it is still ours.
-
-        Closes even when cancelled; a second call does nothing.
-        """
+    def close(self) -> None:
+        """Stop listening, and remove the path if it is still ours; a second call does nothing."""
         self._file.remove()  # first: as long as the socket is open, nobody takes the path for dead
-        await self._listener.aclose()
+        self._listener.socket.close()
 
 
 class _File:

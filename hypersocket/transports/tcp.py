@@ -167,9 +167,9 @@ class TcpListener(StreamListener):
                 raise
             return stream, address
 
-    async def aclose(self) -> None:
-        """Stop listening. Closes even when cancelled; a second call does nothing."""
-        await self._listener.aclose()
+    def close(self) -> None:
+        """Stop listening; a second call does nothing."""
+        self._listener.socket.close()
 
 
 # Names to places

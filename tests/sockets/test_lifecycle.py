@@ -335,3 +335,32 @@ async def test_unbind_lingers_and_no_longer(autojump_clock: trio.testing.MockClo
         assert trio.current_time() - start == pytest.approx(3, abs=0.01)
         assert push.stats().drops == {hs.DropReason.LINGER: 2}
         assert drain(pull.recv_nowait) == [b"0"]
+
+
+async def test_a_cancelled_unbind_frees_the_endpoint_at_once(anywhere: str) -> None:
+    async with hs.Pull() as pull, hs.Pull() as other:
+        where = await pull.bind(anywhere)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await pull.unbind(where)
+        assert await other.bind(where) == where
+
+
+async def test_a_second_aclose_that_is_cancelled_has_closed(anywhere: str) -> None:
+    push = hs.Push(bind=anywhere, linger=1000)
+
+    async def linger() -> None:
+        async with push:
+            await push.connect("tcp://127.0.0.1:1")
+            push.send_nowait(b"never written")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(linger)
+        await trio.testing.wait_all_tasks_blocked()
+        (where,) = push.endpoints
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await push.aclose()
+        assert scope.cancelled_caught
+        async with hs.Pull(bind=where):
+            pass
