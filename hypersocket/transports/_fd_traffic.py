@@ -9,8 +9,6 @@ import math
 import os
 import select
 import socket
-import struct
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +26,8 @@ from ._traffic import (
     READ_SIZE,
     End,
     Traffic,
+    pauses,
+    unacknowledged,
     whole_messages,
 )
 
@@ -122,10 +122,10 @@ class FdTraffic(Traffic):
 
     async def _finish(self, deadline: float) -> None:
         with trio.move_on_at(deadline):
-            pause = 0.001
-            while not self._ended and not self._delivered():
+            for pause in pauses():
+                if self._ended or self._delivered():
+                    break
                 await trio.sleep(pause)
-                pause = min(2 * pause, 0.05)
         self._end(End(Reason.CLOSED_BY_US))
 
     def _delivered(self) -> bool:
@@ -144,7 +144,7 @@ class FdTraffic(Traffic):
             self._stream.socket.shutdown(socket.SHUT_WR)
         except OSError:
             return True  # the peer has gone
-        return not _unacknowledged(self._fd)
+        return not unacknowledged(self._fd)
 
     # Reading
 
@@ -306,13 +306,3 @@ class FdTraffic(Traffic):
                 self._poller.want(self._fd, read=self._reads, write=self._awaits_writable)
             except OSError as error:
                 self._fail(error)
-
-
-def _unacknowledged(fd: int) -> bool:
-    if sys.platform != "linux" or fd < 0:
-        return False
-    import fcntl
-    import termios
-
-    answer = fcntl.ioctl(fd, termios.TIOCOUTQ, struct.pack("i", 0))
-    return bool(struct.unpack("i", answer)[0])

@@ -19,6 +19,8 @@ from ._traffic import (
     READ_SIZE,
     End,
     Traffic,
+    pauses,
+    unacknowledged,
     whole_messages,
 )
 
@@ -132,12 +134,22 @@ class StreamTraffic(Traffic):
             elif pipe.has_outgoing:
                 await self._write(pipe.take_outgoing(BATCH_MESSAGES, BATCH_BYTES))
             elif self._finishing:
-                await self._stream.aclose()
+                await self._say_farewell()
                 self._end(End(Reason.CLOSED_BY_US))
                 self._scope.cancel()
                 return
             else:
                 await self._outgoing.wait()
+
+    async def _say_farewell(self) -> None:
+        if isinstance(self._stream, trio.SocketStream):
+            # A close might throw away what the peer has not taken: see FdTraffic.
+            await self._stream.send_eof()
+            for pause in pauses():
+                if not unacknowledged(self._stream.socket.fileno()):
+                    break
+                await trio.sleep(pause)
+        await self._stream.aclose()
 
     async def _write(self, messages: list[Message]) -> None:
         buffers: list[bytes] = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import struct
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -159,3 +161,22 @@ def whole_messages(messages: Sequence[Message], written: int) -> int:
             break
         whole += 1
     return whole
+
+
+def unacknowledged(fd: int) -> bool:
+    """Whether the peer, or over TCP its system, has not yet taken all that was written."""
+    if sys.platform != "linux" or fd < 0:
+        return False
+    import fcntl
+    import termios
+
+    answer = fcntl.ioctl(fd, termios.TIOCOUTQ, struct.pack("i", 0))
+    return bool(struct.unpack("i", answer)[0])
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between two looks at :func:`unacknowledged`, of which the system does not tell."""
+    pause = 0.001
+    while True:
+        yield pause
+        pause = min(2 * pause, 0.05)
