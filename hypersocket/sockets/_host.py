@@ -379,7 +379,7 @@ class SocketHost:
         rest: list[Pipe] = []
         for pipe in self._settling:
             if pipe.flushed:
-                self._past.add(pipe.counters)
+                self._past.add(pipe.totals())
             else:
                 rest.append(pipe)
         self._settling = rest
@@ -395,9 +395,9 @@ class SocketHost:
         total = Counters()
         total.add(self._past)
         for pipe in self._settling:
-            total.add(pipe.counters)
+            total.add(pipe.totals())
         for pipe in self.pipes:
-            total.add(pipe.counters)
+            total.add(pipe.totals())
         return SocketStats(
             messages_in=total.messages_in,
             messages_out=total.messages_out,

@@ -10,9 +10,9 @@ from .._errors import ProtocolError, StateError
 from .._message import Message, to_bytes
 from .._option_groups import ConflateOptions, PublisherOptions, XPubOptions
 from .._reasons import DropReason, Reason
+from .._speedups import FairQueue
 from .._speedups.prefix_tree import PrefixTree
 from ..transports import Pipe
-from ._fair_queue import FairQueue
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
 
@@ -274,8 +274,7 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
                 for one in held:
                     one.release_input()
             return notice
-        found = self._queue.recv()
-        return None if found is None else found[1]
+        return self._queue.take()
 
     def _held_messages(self) -> int:
         return super()._held_messages() + len(self._news)

@@ -39,7 +39,7 @@ class Receiver(ReceiveOptions, Socket):
     def __init__(self, **arguments: object) -> None:
         super().__init__(**arguments)  # type: ignore[arg-type]
         self._receivers: deque[_Waiter] = deque()
-        self._head: Message | None = None  # fetched, and not yet taken
+        self._head: list[Message] = []  # at most one, fetched and not yet taken
         self._handing_out = False
 
     async def recv(self) -> bytes:
@@ -146,12 +146,15 @@ class Receiver(ReceiveOptions, Socket):
         return taken or None
 
     def _peek(self) -> Message | None:
-        if self._head is None:
-            self._head = self._fetch()
-        return self._head
+        if not self._head:
+            message = self._fetch()
+            if message is None:
+                return None
+            self._head.append(message)
+        return self._head[0]
 
     def _consume(self) -> None:
-        self._head = None
+        self._head.clear()
         self._received()
 
     def _pump_receivers(self) -> None:
@@ -179,7 +182,7 @@ class Receiver(ReceiveOptions, Socket):
             self._host.poller.wake(waiter, result)
 
     def _held_messages(self) -> int:
-        return super()._held_messages() + (self._head is not None)
+        return super()._held_messages() + len(self._head)
 
     def _closing(self) -> None:
         for waiter in self._receivers:

@@ -12,9 +12,8 @@ from .._message import Buffer, Message, frames_of, from_frames, to_bytes, to_mes
 from .._option_groups import ReqOptions, RoutingIdOptions
 from .._reasons import DropReason, Reason
 from .._signal import Signal
+from .._speedups import FairQueue, LoadBalancer
 from ..transports import Pipe
-from ._fair_queue import FairQueue
-from ._load_balancer import LoadBalancer
 from ._receiving import Receiver
 from ._sending import Sender
 
@@ -45,7 +44,7 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
 
     def __init__(self, **arguments: object) -> None:
         super().__init__(**arguments)
-        self._balancer = LoadBalancer(lambda: self.immediate)
+        self._balancer = LoadBalancer(self.immediate)
         self._queue = FairQueue()
         self._asked: Pipe | None = None  # who is to answer the request of send()
         self._asked_number: bytes | None = None  # of that request, where requests have one
@@ -134,7 +133,7 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
         self._check_finished()
 
     def _check_finished(self) -> None:
-        unfinished = self._asked is not None or self._head is not None
+        unfinished = self._asked is not None or bool(self._head)
         if unfinished and not self.req_relaxed:
             raise StateError(
                 "a request was sent and its reply not received: receive it first, or turn on "
@@ -160,7 +159,7 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
         """The next peer with room that owes no reply; or one whose debt is cut off for it."""
         debtor: Pipe | None = None
         for _ in range(len(self._balancer)):
-            pipe = self._balancer.next()
+            pipe: Pipe | None = self._balancer.next()
             if pipe is None:
                 break
             if self.req_correlate or _answers_in_turn(pipe) or not self._owes(pipe):
@@ -191,8 +190,8 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
 
     def _abandon(self) -> None:
         """Want the reply to the request of :meth:`send` no more."""
-        if self._head is not None:
-            self._head = None
+        if self._head:
+            self._head.clear()
             self._host.drop(DropReason.STALE_REPLY)
         pipe, self._asked = self._asked, None
         if pipe is None or pipe.gone or self._asked_number is not None:
@@ -207,7 +206,7 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
 
     def _check_may_receive(self) -> None:
         self._check_my_turn()
-        if self._asked is None and self._head is None:
+        if self._asked is None and not self._head:
             raise StateError("there is no request to be replied to: send one first")
 
     def _fetch(self) -> Message | None:
@@ -215,8 +214,8 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
 
     def _pipe_readable(self, pipe: Pipe) -> None:
         self._queue.add(pipe)
-        while (found := self._queue.recv()) is not None:
-            self._sort(*found)
+        while (message := self._queue.take()) is not None:
+            self._sort(self._queue.source, message)
         self._pump_receivers()
 
     def _sort(self, pipe: Pipe, message: Message) -> None:
@@ -237,10 +236,15 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
             pipe.drop(DropReason.STALE_REPLY)
         elif pipe is self._asked and number == self._asked_number:
             self._asked = None
-            self._head = from_frames(body)
+            self._head.append(from_frames(body))
         else:
             self._owing.pop(pipe, None)
             pipe.drop(DropReason.STALE_REPLY)
+
+    def _option_changed(self, name: str) -> None:
+        if hasattr(self, "_balancer"):  # else it is being made
+            self._balancer.immediate = self.immediate
+        super()._option_changed(name)
 
     # Peers
 

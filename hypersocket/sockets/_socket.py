@@ -13,6 +13,7 @@ from .._errors import ProtocolError
 from .._events import Monitor
 from .._option_groups import SocketOptions
 from .._reasons import DropReason, Reason
+from .._speedups import Budget
 from .._stats import SocketStats
 from ..transports import Pipe, resolve
 from ._host import SocketHost
@@ -60,7 +61,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         self._nursery: trio.Nursery | None = None
         self._tasks_started = trio.Event()
         self._tasks_ended = trio.Event()
-        self._budget = BUDGET
+        self._budget = Budget(BUDGET)
 
     def __repr__(self) -> str:
         where = [*self._host.bound, *self._host.dialled] or ["nowhere"]
@@ -77,6 +78,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
             with trio.CancelScope(shield=True):
                 await self._tasks_started.wait()
             await trio.lowlevel.checkpoint_if_cancelled()
+            self._opening()
             for endpoint in self._bind_on_entry:
                 await self._host.bind(endpoint)
             for endpoint in self._connect_on_entry:
@@ -264,11 +266,11 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
 
         Before anything has happened, so that a call cancelled here has done nothing.
         """
-        if self._budget > 0:
-            self._budget -= 1
+        if self._budget.left > 0:
+            self._budget.left -= 1
         else:
             await trio.lowlevel.checkpoint()
-            self._budget = BUDGET
+            self._budget.left = BUDGET
 
     def _pipe_opened(self, pipe: Pipe) -> None:
         """A dialled pipe is there; it has no connection yet."""
@@ -298,6 +300,9 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
     def _held_messages(self) -> int:
         """How many received messages the socket holds that are in no pipe any more."""
         return 0
+
+    def _opening(self) -> None:
+        """The socket is open."""
 
     def _closing(self) -> None:
         """The socket closes: nothing more is sent or received."""

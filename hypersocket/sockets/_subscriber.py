@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from .._message import Message
 from .._option_groups import ConflateOptions, SubscriberOptions
 from .._reasons import DropReason
+from .._speedups import FairQueue
 from .._speedups.prefix_tree import PrefixTree
 from ..transports import Pipe
-from ._fair_queue import FairQueue
 from ._publisher import topic_bytes
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
@@ -57,8 +57,7 @@ class Subscriber(BatchReceiver):
                 pipe.tell_subscription(topic, wanted)
 
     def _fetch(self) -> Message | None:
-        found = self._queue.recv()
-        return None if found is None else found[1]
+        return self._queue.take()
 
 
 class Sub(ConflateOptions, SubscriberOptions, Subscriber):

@@ -9,8 +9,8 @@ from .._errors import HandshakeError, HostUnreachable
 from .._message import Message, from_frames
 from .._option_groups import ConflateOptions, RouterOptions, RoutingIdOptions
 from .._reasons import DropReason, Reason
+from .._speedups import FairQueue
 from ..transports import Pipe
-from ._fair_queue import FairQueue
 from ._receiving import Receiver
 from ._sending import Sender
 from .pipeline import BalancedSender, FairReceiver
@@ -121,8 +121,8 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
     def _fetch(self) -> Message | None:
         if self._late:
             return self._late.popleft()
-        found = self._queue.recv()
-        return None if found is None else _with_id(*found)
+        message = self._queue.take()
+        return None if message is None else _with_id(self._queue.source, message)
 
     def _held_messages(self) -> int:
         return super()._held_messages() + len(self._late)

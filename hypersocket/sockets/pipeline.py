@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .._message import Message
 from .._option_groups import ConflateOptions
+from .._speedups import FairQueue, LoadBalancer, ReceivePath, SendPath
 from ..transports import Pipe
-from ._fair_queue import FairQueue
-from ._load_balancer import LoadBalancer
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
 
@@ -16,7 +17,28 @@ class BalancedSender(BatchSender):
 
     def __init__(self, **arguments: object) -> None:
         super().__init__(**arguments)
-        self._balancer = LoadBalancer(lambda: self.immediate)
+        self._balancer = LoadBalancer(self.immediate)
+        self._send_path = SendPath(self._balancer, self._senders, self._budget, super().send)
+
+    if not TYPE_CHECKING:
+
+        def send(self, data):  # noqa: D102 - the next line
+            return self._send_path.call(data)
+
+        send.__doc__ = BatchSender.send.__doc__
+
+    def _opening(self) -> None:
+        super()._opening()
+        self._send_path.is_open = True
+
+    def _closing(self) -> None:
+        self._send_path.is_open = False
+        super()._closing()
+
+    def _option_changed(self, name: str) -> None:
+        if hasattr(self, "_balancer"):  # else it is being made
+            self._balancer.immediate = self.immediate
+        super()._option_changed(name)
 
     def _pipe_opened(self, pipe: Pipe) -> None:
         super()._pipe_opened(pipe)
@@ -54,14 +76,31 @@ class FairReceiver(BatchReceiver):
     def __init__(self, **arguments: object) -> None:
         super().__init__(**arguments)
         self._queue = FairQueue()
+        self._receive_path = ReceivePath(
+            self._queue, self._head, self._receivers, self._budget, super().recv
+        )
+
+    if not TYPE_CHECKING:
+
+        def recv(self):  # noqa: D102 - the next line
+            return self._receive_path
+
+        recv.__doc__ = BatchReceiver.recv.__doc__
+
+    def _opening(self) -> None:
+        super()._opening()
+        self._receive_path.is_open = True
+
+    def _closing(self) -> None:
+        self._receive_path.is_open = False
+        super()._closing()
 
     def _pipe_readable(self, pipe: Pipe) -> None:
         self._queue.add(pipe)
         self._pump_receivers()
 
     def _fetch(self) -> Message | None:
-        found = self._queue.recv()
-        return None if found is None else found[1]
+        return self._queue.take()
 
 
 class Push(ConflateOptions, BalancedSender):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from .._errors import StateError
 from .._message import Message, from_frames
 from .._reasons import DropReason
+from .._speedups import FairQueue
 from ..transports import Pipe
-from ._fair_queue import FairQueue
 from ._receiving import Receiver
 from ._req import Req
 from ._sending import Sender
@@ -45,8 +45,8 @@ class Rep(Receiver, Sender):
     def _fetch(self) -> Message | None:
         if self._requester is not None:
             return None
-        while (found := self._queue.recv()) is not None:
-            pipe, message = found
+        while (message := self._queue.take()) is not None:
+            pipe = self._queue.source
             orphaned = self._is_orphan(pipe)
             if isinstance(message, list) and b"" in message[:-1]:
                 end = message.index(b"") + 1

@@ -85,7 +85,7 @@ async def attempts(moment: str) -> AsyncIterator[Attempt]:
 
 def exhaust(socket: hs.Socket, how: str) -> None:
     """Let the next call make its checkpoint at once, or not at all."""
-    socket._budget = {"budget": 10, "no budget": 0}[how]
+    socket._budget.left = {"budget": 10, "no budget": 0}[how]
 
 
 @pytest.mark.parametrize("budget", ["budget", "no budget"])
