@@ -81,6 +81,8 @@ def test_no_module_imports_libzmq(path: Path) -> None:
 def test_the_wire_is_sans_io(room: str) -> None:
     for path in (ROOT / room).rglob("*.py"):
         outside = {name.split(".")[0] for name in imports(path)}
+        if path == ROOT / "_speedups" / "__init__.py":
+            outside.discard("os")  # for the environment, which chooses the form of the core
         assert not outside & {"trio", "socket", "ssl", "select", "time", "os", "outcome"}, path
 
 

@@ -69,7 +69,11 @@ def test_a_mapped_file_is_bytes_like() -> None:
         assert to_bytes(mapped)[:4] == b"data"
 
 
-@pytest.mark.parametrize("wrong", [1, None, 1.5, [b"x"], (b"x",), {"a": 1}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "wrong",
+    [1, None, 1.5, [b"x"], (b"x",), {"a": 1}, object()],
+    ids=lambda wrong: type(wrong).__name__,
+)
 def test_other_things_are_named(wrong: Any) -> None:
     with pytest.raises(TypeError, match=f"bytes-like object, not {type(wrong).__name__}$"):
         to_bytes(wrong)

@@ -10,8 +10,7 @@ from .._errors import ProtocolError, StateError
 from .._message import Message, to_bytes
 from .._option_groups import ConflateOptions, PublisherOptions, XPubOptions
 from .._reasons import DropReason, Reason
-from .._speedups import FairQueue
-from .._speedups.prefix_tree import PrefixTree
+from .._speedups import FairQueue, PrefixTree
 from ..transports import Pipe
 from ._receiving import BatchReceiver
 from ._sending import BatchSender

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from .._message import Message
 from .._option_groups import ConflateOptions, SubscriberOptions
 from .._reasons import DropReason
-from .._speedups import FairQueue
-from .._speedups.prefix_tree import PrefixTree
+from .._speedups import FairQueue, PrefixTree
 from ..transports import Pipe
 from ._publisher import topic_bytes
 from ._receiving import BatchReceiver

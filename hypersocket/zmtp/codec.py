@@ -8,7 +8,7 @@ from typing import Any
 from .._errors import ProtocolError
 from .._message import Message, frames_of
 from .._reasons import Reason
-from .._speedups.framing import (
+from .._speedups import (
     COMMAND,
     LARGE,
     MORE,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from .._errors import HandshakeError, ProtocolError
 from .._message import Buffer, Message
 from .._reasons import Reason
-from .._speedups.framing import COMMAND, encode_command
+from .._speedups import COMMAND, encode_command
 from . import commands
 from .codec import PlainCodec, WrappedCodec, make_decoder
 from .events import Cancel, Event, HandshakeSucceeded, Subscribe, find_topics

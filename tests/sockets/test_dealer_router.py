@@ -62,7 +62,7 @@ async def test_turns_stay_fair_when_queues_refill(rcvhwm: int) -> None:
             await b.send(b"b%d" % number)
         got = drain(dealer.recv_nowait)
         assert got == [b"%c%d" % (who, n) for n in range(50) for who in b"ab"]
-        assert not dealer._queue._ready
+        assert not len(dealer._queue)
 
 
 async def test_dealer_without_peers_waits() -> None:
