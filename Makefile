@@ -13,8 +13,12 @@ INSTALLED_DEV  := $(VENV)/.installed-dev
 INSTALLED_FUZZ := $(VENV)/.installed-fuzz
 
 # What decides what an installation contains: the metadata, and sources that are compiled.
-INSTALL_INPUTS := pyproject.toml $(wildcard setup.py) \
-	$(wildcard hypersocket/_speedups/*.pyx hypersocket/_speedups/*.pxd hypersocket/_speedups/*_cy.py)
+CORE := hypersocket/_speedups
+INSTALL_INPUTS := pyproject.toml setup.py MANIFEST.in \
+	$(filter-out $(CORE)/__init__.py,$(wildcard $(CORE)/*.py $(CORE)/*.pxd))
+
+# The tests run on the compiled core, so an environment without one is no environment for them.
+WITH_CORE := HYPERSOCKET_PURE= HYPERSOCKET_REQUIRE_SPEEDUPS=1
 
 PYTEST_ARGS  ?=
 FUZZ_SECONDS ?= 60
@@ -24,7 +28,7 @@ BENCH_ARGS   ?= --output docs/benchmarks
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format docs pytest fuzz bench clean
+.PHONY: help demo test lint format docs pytest compiled pure fuzz bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,9 +56,17 @@ format: $(INSTALLED_DEV)  ## put the sources into the one format
 docs: $(INSTALLED_DEV)  ## the documentation, into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -n -E -q -b html -d docs/_build/doctrees docs docs/_build/html
 
-# The last thing that `make test` runs, so that its summary is the last thing to be read.
-pytest: $(INSTALLED_DEV)  ## the test suite, with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+# The last thing that `make test` runs, so that its summary is the last thing to be read. Coverage is of the two runs
+# together: what the compiled core replaces shows as covered by the second.
+pytest: compiled pure  ## the test suite on each form of the core, with branch coverage of both
+
+compiled: $(INSTALLED_DEV)  ## the test suite on the compiled core alone
+	@echo 'The test suite on the compiled core:'
+	$(WITH_CORE) $(BIN)/python -m pytest --cov --cov-report= $(PYTEST_ARGS)
+
+pure: $(INSTALLED_DEV)  ## the test suite on the pure-Python core alone
+	@echo 'The test suite on the pure-Python core:'
+	HYPERSOCKET_PURE=1 $(BIN)/python -m pytest --cov --cov-append --cov-report=term $(PYTEST_ARGS)
 
 fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in fuzz, FUZZ_SECONDS (60) each
 	@test -n '$(FUZZERS)' || { echo 'fuzz holds no fuzz_*.py'; exit 1; }
@@ -72,6 +84,7 @@ bench: $(INSTALLED_DEV)  ## ours beside every peer that is installed; tables and
 clean:  ## remove the environment and everything that was made
 	rm -rf $(VENV) .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov
 	rm -rf build dist *.egg-info docs/_build docs/generated docs/pictures bench/peers/build
+	rm -f $(CORE)/*.so $(CORE)/*.c $(CORE)/*.html
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Where Python comes without ensurepip, the pip that is there installs one into the environment.
@@ -93,7 +106,7 @@ $(INSTALLED_DEMO): $(MADE) $(INSTALL_INPUTS)
 	@touch $@
 
 $(INSTALLED_DEV): $(MADE) $(INSTALL_INPUTS)
-	$(PIP) install --editable '.[dev]'
+	$(WITH_CORE) $(PIP) install --editable '.[dev]'
 	@touch $@ $(INSTALLED_DEMO)
 
 $(INSTALLED_FUZZ): $(MADE) $(INSTALL_INPUTS)
