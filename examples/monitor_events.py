@@ -35,7 +35,7 @@ async def main() -> None:
 
         async with hs.Push(connect=pull.endpoints) as push:
             await push.send(b"work")
-            print("received", await pull.recv())
+            await pull.recv()
         await lost.wait()
 
         async with hs.Sub(connect=pull.endpoints):  # which has no business with a PULL

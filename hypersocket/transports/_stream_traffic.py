@@ -124,7 +124,7 @@ class StreamTraffic(Traffic):
 
     async def _write_all(self) -> None:
         pipe = self._pipe
-        while True:
+        while not self._ended:  # what is sent after that is for the next connection
             if self._control:
                 data = bytes(self._control)
                 self._control.clear()
