@@ -38,6 +38,7 @@ class SocketHost:
         self.poller = Poller(self.start_soon)
         self.tasks: trio.Nursery | None = None
         self.closing = False
+        self._ending = 0  # endpoints that wait to have everything written
         self._closed = trio.Event()
         self._closing_scope = trio.CancelScope()
         self._draining: list[Pipe] = []  # gone, with messages that can still be received
@@ -145,6 +146,7 @@ class SocketHost:
         """A dialled pipe has lost its connection."""
         self._tell_disconnected(pipe, reason, detail)
         self._socket._pipe_disconnected(pipe)
+        self._changed.unpark_all()  # what it was writing may have been given up with it
 
     def pipe_gone(self, pipe: Pipe, reason: Reason, detail: str) -> None:
         """A pipe has ended."""
@@ -172,7 +174,7 @@ class SocketHost:
 
     def pipe_flushed(self, pipe: Pipe) -> None:  # noqa: ARG002
         """A pipe has written everything."""
-        if self.closing:
+        if self.closing or self._ending:
             self._changed.unpark_all()
 
     def pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
@@ -283,24 +285,18 @@ class SocketHost:
     async def end(self, binding: Binding, linger: float) -> None:
         """Close one endpoint, after what was sent by it is written, for up to ``linger``."""
         deadline = trio.current_time() + linger
+        self._ending += 1
         try:
             for pipe in binding.pipes:
                 pipe.closing = True
             with trio.move_on_at(deadline):
                 while not all(pipe.flushed for pipe in binding.pipes):
-                    await self._wait_flushed()
+                    await self._changed.park()
             await binding.aclose(deadline)
         finally:
+            self._ending -= 1
             binding.close()
             self._tell_closed(binding)
-
-    async def _wait_flushed(self) -> None:
-        # Flushing is told only while closing; ending one endpoint is rare enough to look now
-        # and then.
-        if self.closing:
-            await self._changed.park()
-        else:
-            await trio.sleep(0.005)
 
     def _tell_closed(self, binding: Binding) -> None:
         self.tell(lambda: events.Closed(time=trio.current_time(), endpoint=binding.endpoint))

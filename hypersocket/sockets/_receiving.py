@@ -96,6 +96,7 @@ class Receiver(ReceiveOptions, Socket):
         """
         return _MultipartMessages(self)
 
+    @trio.lowlevel.enable_ki_protection  # between queue and wait; a checkpoint tells of it
     async def _recv(self, form: Form, most: int) -> Any:
         await self._breathe()
         self._check_open()
@@ -108,6 +109,7 @@ class Receiver(ReceiveOptions, Socket):
         self._receivers.append(waiter)
         return await self._host.poller.wait(waiter)
 
+    @trio.lowlevel.enable_ki_protection
     def _recv_nowait(self, form: Form) -> Any:
         self._check_open()
         self._check_may_receive()

@@ -75,6 +75,7 @@ class Sender(SendOptions, Socket):
         """Like :meth:`send_multipart`, but raises :exc:`trio.WouldBlock` where that would wait."""
         self._send_nowait(to_message(frames))
 
+    @trio.lowlevel.enable_ki_protection  # between queue and wait; a checkpoint tells of it
     async def _send(self, messages: list[Message]) -> None:
         await self._breathe()
         self._check_open()
@@ -85,6 +86,7 @@ class Sender(SendOptions, Socket):
         self._senders.append(waiter)
         await self._host.poller.wait(waiter)
 
+    @trio.lowlevel.enable_ki_protection
     def _send_nowait(self, message: Message) -> None:
         self._check_open()
         self._check_may_send([message])

@@ -202,6 +202,27 @@ def test_an_interrupt_does_not_write_twice(monkeypatch: pytest.MonkeyPatch) -> N
     assert got == [b"large" * 100_000, b"next"]
 
 
+def test_an_interrupt_between_queue_and_wait_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the socket would go on to wake a task that does not wait."""
+    wait = _poller.Poller.wait
+
+    async def main() -> None:
+        async with hs.Pull(bind="inproc://x") as pull, hs.Push(connect="inproc://x") as push:
+
+            async def interrupted(self: _poller.Poller, entry: _poller.Wait) -> Any:
+                monkeypatch.setattr(_poller.Poller, "wait", wait)
+                signal.raise_signal(signal.SIGINT)
+                return await wait(self, entry)
+
+            monkeypatch.setattr(_poller.Poller, "wait", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                await pull.recv()
+            await push.send(b"x")
+            assert await pull.recv() == b"x"
+
+    trio.run(main)
+
+
 async def test_what_broke_in_the_middle_comes_once_and_in_order(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
