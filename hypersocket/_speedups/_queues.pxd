@@ -14,6 +14,7 @@ cdef class Queue:
 
 cdef class PipeQueues:
     cdef public object owner, link, drop_at_end
+    cdef object _ended_one
     cdef public Py_ssize_t sndhwm, rcvhwm
     cdef public bint connected, closing, gone
     cdef public object messages_in, messages_out, bytes_in, bytes_out

@@ -104,6 +104,7 @@ class PipeQueues:
         self._outgoing_full = False
         self._held = False
         self._forsaken = False  # what is in flight is not to be sent again
+        self._ended_one: Any = None  # being written when a connection ended
         self.drop_at_end = DropReason.PEER_GONE
 
     # The socket's face
@@ -305,13 +306,28 @@ class PipeQueues:
         self._in_flight -= count
         if self._in_flight == 0:
             self._forsaken = False  # it all went out before it could be stopped
+        if count > 0:
+            self._ended_one = None
         self.messages_out += count
         self.bytes_out += size
         self.room_again()
 
-    def put_back(self, messages: list[Any]) -> None:
-        """Messages that were taken, but surely not written whole, are to be taken again first."""
+    def put_back(self, messages: list[Any], begun: bool) -> None:
+        """Messages that were taken, but surely not written whole, are to be taken again first.
+
+        Args:
+            messages: in their order.
+            begun: whether a part of the first was written. A message on which a second connection
+                ends is dropped: it may be what ends them, and what is behind it waits.
+        """
         self._in_flight -= len(messages)
+        if begun and not self.gone:
+            if self._ended_one is messages[0]:
+                self._ended_one = None
+                self.drop(DropReason.PEER_GONE)
+                messages = messages[1:]
+            else:
+                self._ended_one = messages[0]
         if self.gone:
             self.drop(self.drop_at_end, len(messages))
         elif self._forsaken:

@@ -375,7 +375,7 @@ class SocketHost:
         rest: list[Pipe] = []
         for pipe in self._settling:
             if pipe.flushed:
-                self._past.add(pipe.totals())
+                self._past.add(pipe._totals())
             else:
                 rest.append(pipe)
         self._settling = rest
@@ -391,9 +391,9 @@ class SocketHost:
         total = Counters()
         total.add(self._past)
         for pipe in self._settling:
-            total.add(pipe.totals())
+            total.add(pipe._totals())
         for pipe in self.pipes:
-            total.add(pipe.totals())
+            total.add(pipe._totals())
         return SocketStats(
             messages_in=total.messages_in,
             messages_out=total.messages_out,

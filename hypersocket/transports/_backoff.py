@@ -14,10 +14,16 @@ class Backoff:
     def __init__(self, options: SocketOptions) -> None:
         self._options = options
         self._failures = 0
+        self._last = 0.0
 
-    def succeeded(self) -> None:
-        """Begin again with the first pause."""
-        self._failures = 0
+    def stood(self, duration: float) -> None:
+        """A connection has stood for ``duration`` seconds.
+
+        If that is longer than the last pause, the next is the first again. A peer that accepts us
+        and then throws us out at once is no better than one that is not there.
+        """
+        if duration > self._last:
+            self._failures = 0
 
     def next(self) -> float:
         """The pause before the next attempt, in seconds; infinite for never."""
@@ -26,4 +32,6 @@ class Backoff:
         self._failures += 1
         if math.isinf(pause):
             return pause
-        return min(pause, max(most, first)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        part = random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        self._last = min(pause, max(most, first)) * part
+        return self._last

@@ -149,7 +149,7 @@ class Dialer(Binding):
         self._session = None
         self._last_end = end
         if session.established:
-            self._backoff.succeeded()
+            self._backoff.stood(trio.current_time() - session.established_at)
             self._pipe.interrupted(end.reason, end.detail)
         self._over.set()
 

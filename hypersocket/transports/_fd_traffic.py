@@ -105,9 +105,9 @@ class FdTraffic(Traffic):
     def _settle(self) -> None:
         batch, self._batch = self._batch, []
         if batch:
-            whole = whole_messages(batch, self._batch_written)
+            whole, rest = whole_messages(batch, self._batch_written)
             self._pipe.written(whole, sum(map(size_of, batch[:whole])))
-            self._pipe.put_back(batch[whole:])
+            self._pipe.put_back(batch[whole:], rest > 0)
 
     def _fail(self, error: Exception) -> None:
         self._end(self._explain(error))

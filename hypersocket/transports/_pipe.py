@@ -154,7 +154,7 @@ class Pipe(PipeQueues):
         if count and self._events.drop(reason, count):
             self.owner.pipe_dropped(self, reason, count)
 
-    def totals(self) -> Counters:
+    def _totals(self) -> Counters:
         """What has been counted so far."""
         return Counters(
             messages_in=self.messages_in,
@@ -168,7 +168,7 @@ class Pipe(PipeQueues):
 
     def stats(self) -> PeerStats:
         """A snapshot."""
-        peer, counters = self.peer, self.totals()
+        peer, counters = self.peer, self._totals()
         return PeerStats(
             endpoint=self.endpoint,
             address=peer.address if peer else "",

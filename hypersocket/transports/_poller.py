@@ -27,7 +27,7 @@ import trio
 
 AVAILABLE = hasattr(select, "epoll")
 
-STANDBY = 0.01
+STANDBY = 0.002
 """Seconds that the keeper leaves the descriptor to those who wait often."""
 
 AT_ONCE = 64

@@ -79,6 +79,7 @@ class Session:
         self._on_established = on_established
         self._on_end = on_end
         self.established = False
+        self.established_at = math.inf
 
     # The link
 
@@ -216,6 +217,7 @@ class Session:
         # Before the next call, which may have subscriptions to tell and messages to send.
         traffic = self._traffic = self._make_traffic(self.pipe)
         self.established = True
+        self.established_at = trio.current_time()
         try:
             self.pipe.established(peer)
         except HandshakeError:

@@ -162,7 +162,7 @@ class StreamTraffic(Traffic):
         finally:
             whole = len(messages)
             if written < sum(map(len, buffers)):
-                whole = whole_messages(messages, written)
+                whole, _ = whole_messages(messages, written)
             self._pipe.written(whole, sum(map(size_of, messages[:whole])))
             self._pipe.lost(len(messages) - whole, DropReason.PEER_GONE)
 

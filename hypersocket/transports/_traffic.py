@@ -150,17 +150,20 @@ def explain(error: Exception, host: Host, endpoint: str) -> End:
     return End(Reason.INTERNAL_ERROR, repr(error))
 
 
-def whole_messages(messages: Sequence[Message], written: int) -> int:
-    """How many of the messages, encoded plainly, are whole in their first ``written`` bytes."""
+def whole_messages(messages: Sequence[Message], written: int) -> tuple[int, int]:
+    """How many of the messages, encoded plainly, are whole in their first ``written`` bytes.
+
+    Also returns how many bytes are left over, which are of the next message.
+    """
     whole = 0
     for message in messages:
         frames = [message] if isinstance(message, bytes) else message
-        for frame in frames:
-            written -= len(frame) + (2 if len(frame) <= _SHORT_FRAME else 9)
-        if written < 0:
+        size = sum(len(frame) + (2 if len(frame) <= _SHORT_FRAME else 9) for frame in frames)
+        if size > written:
             break
+        written -= size
         whole += 1
-    return whole
+    return whole, written
 
 
 def unacknowledged(fd: int) -> bool:

@@ -200,6 +200,7 @@ class _Connected(Binding):
         self._name = name
         self.host = host
         self._backoff = Backoff(host.options)
+        self._joined_at = 0.0
         self._side: _Side | None = None
         self._closed = False
         self._pipe = host.open_pipe(self.endpoint, dialled=True)
@@ -223,7 +224,7 @@ class _Connected(Binding):
         except HandshakeError as error:
             self._refused(bound, error)
         else:
-            self._backoff.succeeded()
+            self._joined_at = trio.current_time()
 
     def _join(self, bound: _Bound) -> None:
         ours, theirs = self.host, bound.host
@@ -283,6 +284,7 @@ class _Connected(Binding):
     def parted(self, pipe: Pipe, reason: Reason, detail: str) -> None:
         """The join has ended; begin another, unless this side is closed."""
         self._side = None
+        self._backoff.stood(trio.current_time() - self._joined_at)
         pipe.interrupted(reason, detail)
         if not self._closed:
             if reason is Reason.REQUEST_ABANDONED:

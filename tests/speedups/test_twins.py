@@ -423,11 +423,11 @@ class Model:
 
     def do_disconnect(self, pipe: Any, how: str) -> None:
         flying = self.in_flight[pipe.number]
-        if flying and how == "put back":
-            pipe.put_back(flying[:])
+        if flying and how != "lost":
+            pipe.put_back(flying[:], begun=how == "begun")
         elif flying:
             pipe.lost(1, DropReason.PEER_GONE)
-            pipe.put_back(flying[1:])
+            pipe.put_back(flying[1:], begun=False)
         flying.clear()
         pipe.link = None
         pipe.connected = False
@@ -516,7 +516,7 @@ def op(name: str, *args: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 operations = st.one_of(
     op("connect"),
-    op("disconnect", st.sampled_from(["put back", "lost"])),
+    op("disconnect", st.sampled_from(["put back", "begun", "lost"])),
     op("send", any_message),
     op("send", any_message),
     op("has_room"),

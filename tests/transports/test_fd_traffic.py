@@ -106,7 +106,8 @@ async def test_a_peer_that_is_gone_while_nothing_is_read(endpoint: str) -> None:
         peer.reset()
         await settle()
         assert await pull.recv() == b"1"
-        assert await pull.recv() == b"2"
+        if endpoint.startswith("ipc"):  # with a reset, TCP throws away what was not read yet
+            assert await pull.recv() == b"2"
         await next_event(events, ev.Disconnected)
 
 
@@ -252,8 +253,13 @@ async def test_what_broke_in_the_middle_comes_once_and_in_order(
             def written(self, count: int, size: int) -> None:
                 self.done += count
 
-            def put_back(self, messages: list[bytes]) -> None:
+            def put_back(self, messages: list[bytes], begun: bool) -> None:
+                whole = sum(len(one) + (2 if len(one) < 256 else 9) for one in sent_whole(self))
+                assert begun == (len(sent) > whole)
                 self.outbox = messages + self.outbox
+
+        def sent_whole(pipe: Pipe) -> list[bytes]:
+            return messages[: pipe.done]
 
         pipe = Pipe()
 
@@ -391,3 +397,29 @@ async def test_timers_end_with_their_connections(endpoint: str) -> None:
                 while pull.stats().peers:  # noqa: ASYNC110 - there is no event for it
                     await trio.sleep(0.001)
             assert not pull._host.poller._timers
+
+
+async def test_a_message_that_ends_connections_is_dropped_and_told(caplog) -> None:
+    """A peer that refuses a message must not keep the next ones from coming for ever."""
+    async with (
+        hs.Pull(bind="tcp://127.0.0.1:*", maxmsgsize=1000) as pull,
+        hs.Push(connect=pull.endpoints, reconnect_ivl=0.001) as push,
+    ):
+        async with push.monitor() as events:
+            await push.send(bytes(20_000_000))
+            for number in range(5):
+                await push.send(b"%d" % number)
+            for number in range(5):
+                assert await pull.recv() == b"%d" % number
+            told = [event async for event in until_dropped(events)]
+        assert told[-1].reason is hs.DropReason.PEER_GONE
+        assert push.stats().drops == {hs.DropReason.PEER_GONE: 1}
+        assert push.stats().disconnects == 2
+    assert "dropping messages" in caplog.text
+
+
+async def until_dropped(events):
+    async for event in events:
+        yield event
+        if isinstance(event, hs.events.MessagesDropped):
+            return
