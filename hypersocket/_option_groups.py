@@ -363,6 +363,14 @@ class PublisherOptions(HasOptions):
         libzmq="none (no limit)",
         why="A peer must not fill the memory with topics.",
     )
+    max_subscription_bytes = Option(
+        256 * 1024 * 1024,
+        at_least(1),
+        unit="bytes",
+        doc="How long the topics that one peer subscribes to may be, all together.",
+        libzmq="none (no limit)",
+        why="Many long topics must not fill the memory either.",
+    )
 
 
 class XPubOptions(HasOptions):

@@ -85,6 +85,18 @@ class HasOptions:
     def _option_changed(self, name: str) -> None:
         """Called after an option was set; for the few that act at once."""
 
+    if not TYPE_CHECKING:  # a checker knows better than to allow any attribute
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            # A mistyped option, or pyzmq's name for one that we do not have, must not be taken in
+            # silence. Classes derived by users may have attributes of their own.
+            if name[0] != "_" and not hasattr(type(self), name):
+                known = options_of(type(self))
+                own = type(self).__module__.startswith("hypersocket.")
+                if own or name in set(_every_option_name(HasOptions)):
+                    raise TypeError(_unknown(type(self), name, known))
+            super().__setattr__(name, value)
+
     def _set_options(self, options: dict[str, Any]) -> None:
         known = options_of(type(self))
         for name, value in options.items():
@@ -108,9 +120,21 @@ def _unknown(cls: type, name: str, known: dict[str, Option[Any]]) -> str:
 
     if name in set(_every_option_name(HasOptions)):
         return f"{cls.__name__} has no option {name!r}: other socket types do"
-    close = get_close_matches(name, known, n=1)
+    if name.lower() in _INSTEAD:
+        return f"{cls.__name__} has no option {name!r}: {_INSTEAD[name.lower()]}"
+    close = get_close_matches(name.lower(), known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{cls.__name__} has no option {name!r}{hint}"
+
+
+_INSTEAD = {
+    "rcvtimeo": "limit the time with trio.move_on_after or trio.fail_after",
+    "sndtimeo": "limit the time with trio.move_on_after or trio.fail_after",
+    "identity": "it is called 'routing_id'",
+    "hwm": "there are 'sndhwm' and 'rcvhwm'",
+    "subscribe": "a SUB takes subscribe= in its constructor, and has subscribe()",
+}
+"""What pyzmq's users look for under another name."""
 
 
 def _every_option_name(cls: type) -> Iterator[str]:
@@ -168,7 +192,8 @@ def at_least(minimum: int, maximum: int = 2**63 - 1) -> Callable[[object], int]:
             raise TypeError("expected a whole number")
         if not minimum <= value <= maximum:
             end = "" if maximum == 2**63 - 1 else f" and at most {maximum}"
-            raise ValueError(f"expected at least {minimum}{end}")
+            none = "; 0 stands for pyzmq's -1, no limit" if value == -1 and not minimum else ""
+            raise ValueError(f"expected at least {minimum}{end}{none}")
         return value
 
     return check

@@ -109,7 +109,7 @@ class SocketHost:
             logger.log(level, "%s " + text, self.socket_type, *args, exc_info=exc_info)  # noqa: G003
 
     def handshake_failed(
-        self, endpoint: str, reason: Reason, detail: str, *, address: str = ""
+        self, endpoint: str, reason: Reason, detail: str, *, address: str = "", dialled: bool = True
     ) -> None:
         """Count a handshake that failed, and tell."""
         self._handshake_failures += 1
@@ -117,7 +117,10 @@ class SocketHost:
         first = (endpoint, reason) not in self._failures_told
         self._failures_told.add((endpoint, reason))
         self.log(
-            logging.WARNING if first and reason not in _ORDINARY_ENDS else logging.DEBUG,
+            # Whoever looks at an open port and leaves is no news; who leaves when called is.
+            logging.WARNING
+            if first and (dialled or reason not in _ORDINARY_ENDS)
+            else logging.DEBUG,
             "%s: handshake with %s failed: %s",
             endpoint,
             address or "peer",

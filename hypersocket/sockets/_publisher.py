@@ -18,7 +18,14 @@ from ._sending import BatchSender
 
 def topic_bytes(topic: bytes | str) -> bytes:
     """A topic as bytes; text is encoded as UTF-8."""
-    return topic.encode() if isinstance(topic, str) else to_bytes(topic)
+    if isinstance(topic, str):
+        return topic.encode()
+    try:
+        return to_bytes(topic)
+    except TypeError:
+        raise TypeError(
+            f"a topic is bytes or str, not {type(topic).__name__}; several are told one by one"
+        ) from None
 
 
 class Publisher(PublisherOptions, BatchSender):
@@ -28,9 +35,10 @@ class Publisher(PublisherOptions, BatchSender):
     ``xpub_nodrop`` sending waits for it instead.
     """
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._tree: PrefixTree[Pipe] = PrefixTree()
+        self._topic_bytes: dict[Pipe, int] = {}  # of each peer's subscriptions
         self._held: dict[Pipe, dict[bytes, int]] = {}  # each peer's subscriptions, counted
 
     async def wait_subscribed(self, topic: bytes | str, subscribers: int = 1) -> None:
@@ -79,14 +87,23 @@ class Publisher(PublisherOptions, BatchSender):
         held = self._held.setdefault(pipe, {})
         if wanted:
             self._check_bounds(topic, pipe.subscriptions)
+            size = self._topic_bytes.get(pipe, 0) + len(topic)
+            if size > self.max_subscription_bytes:
+                raise ProtocolError(
+                    f"{size} bytes of topics are over max_subscription_bytes "
+                    f"({self.max_subscription_bytes})",
+                    Reason.TOO_MANY_SUBSCRIPTIONS,
+                )
             change = self._tree.add(topic, pipe)
             held[topic] = held.get(topic, 0) + 1
             pipe.subscriptions += 1
+            self._topic_bytes[pipe] = size
             self._host.changed()
             return change
         ended = self._tree.discard(topic, pipe)
         if ended is not None:
             pipe.subscriptions -= 1
+            self._topic_bytes[pipe] -= len(topic)
             held[topic] -= 1
             if not held[topic]:
                 del held[topic]
@@ -95,6 +112,7 @@ class Publisher(PublisherOptions, BatchSender):
     def _forget(self, pipe: Pipe) -> list[bytes]:
         """End all subscriptions of a peer; returns the topics that nobody holds now."""
         pipe.subscriptions = 0
+        self._topic_bytes.pop(pipe, None)
         return [
             topic
             for topic, times in self._held.pop(pipe, {}).items()
@@ -179,8 +197,8 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     socket_type = "XPUB"
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._queue = FairQueue()
         self._news: deque[tuple[Pipe | None, bytes]] = deque()
         self._holding: set[Pipe] = set()

@@ -36,8 +36,8 @@ class Receiver(ReceiveOptions, Socket):
     after that. So a task that is cancelled while it waits has taken nothing.
     """
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)  # type: ignore[arg-type]
+    def _prepare(self) -> None:
+        super()._prepare()
         self._receivers: deque[_Waiter] = deque()
         self._head: list[Message] = []  # at most one, fetched and not yet taken
         self._handing_out = False

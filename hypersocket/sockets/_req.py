@@ -42,8 +42,8 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
 
     socket_type = "REQ"
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._balancer = LoadBalancer(self.immediate)
         self._queue = FairQueue()
         self._asked: Pipe | None = None  # who is to answer the request of send()

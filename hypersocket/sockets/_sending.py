@@ -36,8 +36,8 @@ class Sender(SendOptions, Socket):
     _addressed = False
     """Whether messages name their peer, so that one which must wait holds up no other."""
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)  # type: ignore[arg-type]
+    def _prepare(self) -> None:
+        super()._prepare()
         self._senders: deque[_Waiter] = deque()
         self._letting_in = False
         self._room_came = False  # while letting in
@@ -173,8 +173,11 @@ class BatchSender(Sender):
 
         A cancelled call has sent none of them.
         """
-        if isinstance(messages, (bytes, bytearray, memoryview, str)):
-            raise TypeError(f"expected a sequence of messages, not one {type(messages).__name__}")
+        given: object = messages
+        if isinstance(given, (bytes, bytearray, memoryview, str)) or not isinstance(
+            given, Iterable
+        ):
+            raise TypeError(f"expected a sequence of messages, not one {type(given).__name__}")
         batch: list[Message] = [to_bytes(data) for data in messages]
         if batch:
             await self._send(batch)

@@ -62,6 +62,11 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         self._tasks_started = trio.Event()
         self._tasks_ended = trio.Event()
         self._budget = Budget(BUDGET)
+        self._run: trio.lowlevel.TrioToken | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what the socket type needs."""
 
     def __repr__(self) -> str:
         where = [*self._host.bound, *self._host.dialled] or ["nowhere"]
@@ -71,6 +76,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
     async def __aenter__(self) -> Self:
         if self._nursery_manager is not None:
             raise RuntimeError("a socket is opened once: make another one to open it again")
+        self._run = _current_run()
         manager = self._nursery_manager = trio.open_nursery()
         nursery = self._nursery = await manager.__aenter__()
         try:
@@ -125,7 +131,13 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
                 await self._tasks_ended.wait()
                 while self._nursery is not None and self._nursery.child_tasks:
                     await trio.lowlevel.checkpoint()
-            await self._nursery_manager.__aexit__(None, None, None)
+            try:
+                await self._nursery_manager.__aexit__(None, None, None)
+            except BaseExceptionGroup as group:
+                # Our own tasks are safe from interrupts, but not every transport's may be.
+                if group.split(KeyboardInterrupt)[1] is None:
+                    raise KeyboardInterrupt from None
+                raise
 
     async def aclose(self) -> None:
         """Close at once: what was not written is dropped, and counted.
@@ -133,6 +145,8 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         Calls that wait raise :exc:`trio.ClosedResourceError`, as do all later ones. The socket is
         closed on return even when this is cancelled.
         """
+        if self._run is not None and _current_run() is not self._run:
+            raise RuntimeError("the socket belongs to another trio.run, which is to close it")
         await self._host.close(trio.current_time())
 
     # Endpoints
@@ -222,6 +236,8 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         Raises:
             trio.ClosedResourceError: the socket is closed, or was meanwhile.
         """
+        if peers < 0:
+            raise ValueError(f"peers={peers}: expected how many to wait for")
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             self._check_open()
@@ -260,6 +276,8 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
             raise trio.ClosedResourceError("the socket is closed")
         if self._host.tasks is None:
             raise RuntimeError("the socket is not open: use it inside `async with socket:`")
+        if _current_run() is not self._run:
+            raise RuntimeError("the socket belongs to another trio.run: make one in this")
 
     async def _breathe(self) -> None:
         """Count one call, and let other tasks run now and then.
@@ -308,7 +326,20 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         """The socket closes: nothing more is sent or received."""
 
 
+def _current_run() -> trio.lowlevel.TrioToken:
+    try:
+        return trio.lowlevel.current_trio_token()
+    except (RuntimeError, AttributeError):  # outside, or inside of another library's loop
+        raise RuntimeError(
+            "sockets are used within trio.run, in the thread that it runs in"
+        ) from None
+
+
 def _endpoints(given: Endpoints, *, binding: bool) -> tuple[str, ...]:
+    name = "bind" if binding else "connect"
+    what: object = given
+    if isinstance(what, (bytes, bytearray)) or not isinstance(what, Iterable):
+        raise TypeError(f"{name}={given!r}: expected an endpoint, which is a str, or several")
     endpoints = (given,) if isinstance(given, str) else tuple(given)
     for endpoint in endpoints:
         resolve(endpoint, binding=binding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from .._message import Message
 from .._option_groups import ConflateOptions, SubscriberOptions
@@ -12,6 +13,7 @@ from ..transports import Pipe
 from ._publisher import topic_bytes
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
+from ._socket import Endpoints
 
 Topics = bytes | str | Iterable[bytes | str]
 
@@ -23,8 +25,8 @@ class Subscriber(BatchReceiver):
     are told of the first and the last only, and each is told all of them when it connects.
     """
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._queue = FairQueue()
         self._topics: PrefixTree[None] = PrefixTree()
 
@@ -69,9 +71,17 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
 
     socket_type = "SUB"
 
-    def __init__(self, *, subscribe: Topics = (), **arguments: object) -> None:
-        super().__init__(**arguments)
-        topics = (subscribe,) if isinstance(subscribe, (bytes, str)) else tuple(subscribe)
+    def __init__(
+        self,
+        *,
+        subscribe: Topics = (),
+        bind: Endpoints = (),
+        connect: Endpoints = (),
+        **options: Any,
+    ) -> None:
+        super().__init__(bind=bind, connect=connect, **options)
+        single = isinstance(subscribe, (bytes, str)) or not isinstance(subscribe, Iterable)
+        topics: Any = (subscribe,) if single else subscribe
         for topic in topics:
             self.subscribe(topic)
 

@@ -44,8 +44,8 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
     socket_type = "ROUTER"
     _addressed = True
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._queue = FairQueue()
         self._peers: dict[bytes, Pipe] = {}
         self._late: deque[Message] = deque()  # received by connections that are gone

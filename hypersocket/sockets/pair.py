@@ -15,8 +15,8 @@ class Pair(FairReceiver, BatchSender):
 
     socket_type = "PAIR"
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._only: Pipe | None = None
 
     def _pipe_opened(self, pipe: Pipe) -> None:

@@ -15,8 +15,8 @@ from ._sending import BatchSender
 class BalancedSender(BatchSender):
     """A socket whose messages go to its peers in turn, and wait while none has room."""
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._balancer = LoadBalancer(self.immediate)
         self._send_path = SendPath(self._balancer, self._senders, self._budget, super().send)
 
@@ -73,8 +73,8 @@ class BalancedSender(BatchSender):
 class FairReceiver(BatchReceiver):
     """A socket that takes messages from its peers in turn."""
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._queue = FairQueue()
         self._receive_path = ReceivePath(
             self._queue, self._head, self._receivers, self._budget, super().recv

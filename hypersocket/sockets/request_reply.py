@@ -26,8 +26,8 @@ class Rep(Receiver, Sender):
 
     socket_type = "REP"
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._queue = FairQueue()
         # Where the head came from, and who is owed a reply: None where its connection is gone.
         self._fetched: tuple[Pipe | None, list[bytes]] | None = None

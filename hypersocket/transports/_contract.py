@@ -58,9 +58,12 @@ class Host(Protocol):
         """Log under ``hypersocket``, with the socket's name before it."""
 
     def handshake_failed(
-        self, endpoint: str, reason: Reason, detail: str, *, address: str = ""
+        self, endpoint: str, reason: Reason, detail: str, *, address: str = "", dialled: bool = True
     ) -> None:
-        """Count a handshake that failed, and tell monitors and log."""
+        """Count a handshake that failed, and tell monitors and log.
+
+        ``dialled`` says whether it was us who called.
+        """
 
 
 class Binding(ABC):

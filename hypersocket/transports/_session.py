@@ -166,7 +166,11 @@ class Session:
         end = self._end or End(Reason.CLOSED_BY_US)
         if not self.established and end.reason is not Reason.CLOSED_BY_US:
             self._host.handshake_failed(
-                self._endpoint, end.reason, end.detail, address=self._address
+                self._endpoint,
+                end.reason,
+                end.detail,
+                address=self._address,
+                dialled=self._dialled,
             )
         self._on_end(self, end)
 

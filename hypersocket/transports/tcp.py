@@ -337,6 +337,7 @@ async def _race(
     winner: SocketType | None = None
     failures: dict[_Place, OSError] = {}
 
+    @trio.lowlevel.enable_ki_protection  # the program's own code is to be interrupted
     async def run(target: _Place, failed: trio.Event) -> None:
         nonlocal winner
         try:

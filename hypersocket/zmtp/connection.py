@@ -177,8 +177,15 @@ class Connection:
         self._has_more = not ran_dry
         if self._peer_closed and ran_dry and self.state is not State.CLOSED:
             if self.state is not State.TRAFFIC:
+                hint = (
+                    "; perhaps it asks for another security mechanism than "
+                    f"{self._mechanism.name}, or for another version"
+                    if self.state is State.GREETING
+                    else ""
+                )
                 raise HandshakeError(
-                    "the peer closed the connection during the handshake", Reason.CLOSED_BY_PEER
+                    f"the peer closed the connection during the handshake{hint}",
+                    Reason.CLOSED_BY_PEER,
                 )
             self._pulse.stop()
             self.state = step(self.state, Input.PEER_CLOSED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -31,8 +33,9 @@ async def test_xpub_receives_the_first_and_the_last_of_a_topic(anywhere: str) ->
 
 @pytest.mark.parametrize("verbose", ["xpub_verbose", "xpub_verboser"])
 async def test_verbose_receives_every_subscription(verbose: str) -> None:
+    options: dict[str, Any] = {verbose: True}
     async with (
-        hs.XPub(bind="inproc://p", **{verbose: True}) as xpub,
+        hs.XPub(bind="inproc://p", **options) as xpub,
         hs.Sub(connect="inproc://p", subscribe="t") as one,
         hs.Sub(connect="inproc://p", subscribe="t") as two,
     ):

@@ -253,13 +253,11 @@ async def test_what_broke_in_the_middle_comes_once_and_in_order(
             def written(self, count: int, size: int) -> None:
                 self.done += count
 
-            def put_back(self, messages: list[bytes], begun: bool) -> None:
-                whole = sum(len(one) + (2 if len(one) < 256 else 9) for one in sent_whole(self))
+            def put_back(self, rest: list[bytes], begun: bool, sent: bytearray = sent) -> None:
+                done = messages[: self.done]
+                whole = sum(len(one) + (2 if len(one) < 256 else 9) for one in done)
                 assert begun == (len(sent) > whole)
-                self.outbox = messages + self.outbox
-
-        def sent_whole(pipe: Pipe) -> list[bytes]:
-            return messages[: pipe.done]
+                self.outbox = rest + self.outbox
 
         pipe = Pipe()
 
