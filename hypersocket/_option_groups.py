@@ -50,7 +50,8 @@ class SocketOptions(HasOptions):
         doc="The largest message that is accepted from a peer, all frames together; a larger "
         "one ends its connection before anything of it is stored.",
         libzmq="no limit",
-        why="Memory stays bounded whatever a peer sends.",
+        why="Memory stays bounded whatever a peer sends. Over inproc nothing is checked: what is "
+        "sent there is in this memory already.",
     )
     max_frames = Option(
         DEFAULT_MAX_FRAMES,
@@ -208,7 +209,7 @@ class SocketOptions(HasOptions):
         unit="permission bits, None for the umask's",
         doc="The permissions of the socket file that an `ipc` endpoint binds.",
         libzmq="none",
-        why="Who may connect should not depend on the umask of the moment.",
+        why="The umask decides unless this does, and it is not made for the purpose.",
     )
 
 

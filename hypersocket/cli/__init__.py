@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _parser().parse_args(argv)
     except SystemExit as leaving:  # --help, --version and bad usage have said what they had to
         return leaving.code if isinstance(leaving.code, int) else FAILED
+    if cast("object", sys.stdout) is None:
+        return _say("there is no standard output to write to")
     try:
         demo.run()
         sys.stdout.flush()
@@ -66,6 +68,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _say(reason: str) -> int:
+    if cast("object", sys.stderr) is None:
+        return FAILED
     print(f"hypersocket: {reason}", file=sys.stderr)
     return FAILED
 

@@ -69,7 +69,9 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
             trio.BusyResourceError: a task waits in :meth:`recv` for the reply to such a request.
             trio.ClosedResourceError: the socket is closed, or was meanwhile.
 
-        A cancelled call has abandoned its request: the reply is never seen.
+        A cancelled call has abandoned its request: the reply is never seen. (Where a ROUTER answers
+        late and knows the next connection for the same peer, by a fixed ``routing_id`` for
+        instance, that takes ``req_correlate``.)
         """
         reply = await self._exchange(to_bytes(data))
         if isinstance(reply, list):
