@@ -146,8 +146,7 @@ class PipeQueues:
         """Queue one message, which the pipe owns from now on. The caller has seen to the room."""
         outbox = self._outbox
         if self._conflate and len(outbox) > 0:
-            outbox.clear()
-            self._outbox_bytes = 0
+            self.clear_outgoing()
             self.drop(DropReason.CONFLATED)
         outbox.put(message)
         if type(message) is bytes:
@@ -163,6 +162,7 @@ class PipeQueues:
     def clear_outgoing(self) -> int:
         """Forget what was sent and not yet taken to be written, telling nobody."""
         self._outbox_bytes = 0
+        self._ended_one = None
         return self._outbox.clear()
 
     def count_incoming(self) -> int:
@@ -321,18 +321,20 @@ class PipeQueues:
                 ends is dropped: it may be what ends them, and what is behind it waits.
         """
         self._in_flight -= len(messages)
-        if begun and not self.gone:
-            if self._ended_one is messages[0]:
-                self._ended_one = None
-                self.drop(DropReason.PEER_GONE)
-                messages = messages[1:]
-            else:
-                self._ended_one = messages[0]
         if self.gone:
             self.drop(self.drop_at_end, len(messages))
         elif self._forsaken:
             self.drop(DropReason.REQUEST_ABANDONED, len(messages))
+        elif self._conflate and len(self._outbox) > 0:
+            self.drop(DropReason.CONFLATED, len(messages))
         else:
+            if begun:
+                if self._ended_one is messages[0]:
+                    self._ended_one = None
+                    self.drop(DropReason.PEER_GONE)
+                    messages = messages[1:]
+                else:
+                    self._ended_one = messages[0]
             self._outbox.put_first(messages)
             for message in messages:
                 self._outbox_bytes += size_of(message)

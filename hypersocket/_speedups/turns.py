@@ -33,6 +33,11 @@ class FairQueue:
         """A pipe that had no messages has some."""
         self._ready.append(pipe)
 
+    def remove(self, pipe: queues.PipeQueues) -> None:
+        """A pipe's messages were taken past its turn."""
+        if pipe in self._ready:
+            self._ready.remove(pipe)
+
     def take(self) -> Message | None:
         """Take the next message; None if there is none."""
         ready = self._ready

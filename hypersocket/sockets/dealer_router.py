@@ -50,6 +50,7 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
         self._peers: dict[bytes, Pipe] = {}
         self._late: deque[Message] = deque()  # received by connections that are gone
         self._named: set[Pipe] = set()  # whose ids are from connect_routing_id
+        self._lost: dict[Pipe, bytes] = {}  # ids that ended since a message was last fetched
         self._numbers = count(1)
 
     def _pipe_opened(self, pipe: Pipe) -> None:
@@ -98,7 +99,9 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
         # peer may be another program by then, or wait for the answer to another question.
         self._peers.pop(pipe.routing_id, None)
         while pipe.readable:
-            self._late.append(_with_id(pipe, pipe.recv()))
+            self._late.append(_with_id(pipe.routing_id, pipe.recv()))
+        self._queue.remove(pipe)
+        self._lost[pipe] = pipe.routing_id
         pipe.routing_id = b""
         pipe.drop(DropReason.PEER_GONE, pipe.discard_outgoing())
         self._pump_senders()
@@ -121,8 +124,13 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
     def _fetch(self) -> Message | None:
         if self._late:
             return self._late.popleft()
+        self._lost.clear()
         message = self._queue.take()
-        return None if message is None else _with_id(self._queue.source, message)
+        if message is None:
+            return None
+        pipe: Pipe = self._queue.source
+        # Taking it may have made room, and what was read next ended the connection.
+        return _with_id(self._lost.get(pipe, pipe.routing_id), message)
 
     def _held_messages(self) -> int:
         return super()._held_messages() + len(self._late)
@@ -161,7 +169,7 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
         return True
 
 
-def _with_id(pipe: Pipe, message: Message) -> Message:
+def _with_id(routing_id: bytes, message: Message) -> Message:
     if isinstance(message, list):
-        return [pipe.routing_id, *message]
-    return [pipe.routing_id, message]
+        return [routing_id, *message]
+    return [routing_id, message]

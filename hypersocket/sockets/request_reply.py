@@ -33,6 +33,7 @@ class Rep(Receiver, Sender):
         self._fetched: tuple[Pipe | None, list[bytes]] | None = None
         self._requester: tuple[Pipe | None, list[bytes]] | None = None
         self._orphans: dict[Pipe, int] = {}  # received requests whose connection is gone
+        self._lost: Pipe | None = None  # disconnected while a request is fetched
 
     def _pipe_readable(self, pipe: Pipe) -> None:
         self._queue.add(pipe)
@@ -45,15 +46,19 @@ class Rep(Receiver, Sender):
     def _fetch(self) -> Message | None:
         if self._requester is not None:
             return None
-        while (message := self._queue.take()) is not None:
+        while True:
+            self._lost = None
+            message = self._queue.take()
+            if message is None:
+                return None
             pipe = self._queue.source
-            orphaned = self._is_orphan(pipe)
+            # Taking it may have made room, and what was read next ended the connection.
+            orphaned = pipe is self._lost or self._is_orphan(pipe)
             if isinstance(message, list) and b"" in message[:-1]:
                 end = message.index(b"") + 1
                 self._fetched = None if orphaned else pipe, message[:end]
                 return from_frames(message[end:])
             pipe.drop(DropReason.MALFORMED)
-        return None
 
     def _is_orphan(self, pipe: Pipe) -> bool:
         """Count one request taken from a pipe: is it of a connection before the one it has."""
@@ -70,6 +75,7 @@ class Rep(Receiver, Sender):
             self._fetched = None, self._fetched[1]
         if self._requester is not None and self._requester[0] is pipe:
             self._requester = None, self._requester[1]
+        self._lost = pipe
         if pipe.queued_in:
             self._orphans[pipe] = pipe.queued_in
         pipe.drop(DropReason.PEER_GONE, pipe.discard_outgoing())

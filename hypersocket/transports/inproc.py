@@ -8,6 +8,7 @@ in libzmq. Connecting may come before binding. Names belong to one :func:`trio.r
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import trio
@@ -93,7 +94,7 @@ class _Side:
         self._pumping = True
         pipe, other = self.pipe, self.other.pipe
         while pipe.has_outgoing and (room := other.room_in):
-            taken = pipe.take_outgoing(room, 1 << 62)
+            taken = pipe.take_outgoing(room, sys.maxsize)
             # A message that several peers are sent is one list, and its receivers may change it.
             other.deliver([_own(message) for message in taken])
             pipe.written(len(taken), sum(map(size_of, taken)))
@@ -223,8 +224,6 @@ class _Connected(Binding):
             self._join(bound)
         except HandshakeError as error:
             self._refused(bound, error)
-        else:
-            self._joined_at = trio.current_time()
 
     def _join(self, bound: _Bound) -> None:
         ours, theirs = self.host, bound.host
@@ -254,6 +253,7 @@ class _Connected(Binding):
                     routing_id=peer.announced_routing_id,
                 )
             )
+        self._joined_at = trio.current_time()  # before what is told first, which may end it
         near.joined = far.joined = True
         near.begin()
         far.begin()
