@@ -90,6 +90,8 @@ class HasOptions:
         def __setattr__(self, name: str, value: Any) -> None:
             # A mistyped option, or pyzmq's name for one that we do not have, must not be taken in
             # silence. Classes derived by users may have attributes of their own.
+            if name[0] != "_" and callable(getattr(type(self), name, None)):
+                raise TypeError(f"{name} is called, not set: socket.{name}(...)")
             if name[0] != "_" and not hasattr(type(self), name):
                 known = options_of(type(self))
                 own = type(self).__module__.startswith("hypersocket.")

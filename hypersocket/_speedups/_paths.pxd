@@ -14,6 +14,7 @@ cdef class _Finished:
 cdef class SendCall:
     cdef SendPath _path
     cdef object _data
+    cdef bint _awaited
 
 
 cdef class SendPath:

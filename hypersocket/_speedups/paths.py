@@ -44,8 +44,12 @@ class SendCall:
     def __init__(self, path: SendPath, data: Any) -> None:
         self._path = path
         self._data = data
+        self._awaited = False
 
     def __await__(self) -> Iterator[Any]:
+        if self._awaited:
+            raise RuntimeError("cannot await a call of send() again: it has sent already")
+        self._awaited = True
         if self._path.accepts(self._data):
             return _FINISHED
         return self._path.slow(self._data).__await__()

@@ -31,9 +31,10 @@ hs_: Any = hs  # a type checker would find most of these
         (lambda: setattr(hs.Pub(), "sndhmw", 5), "did you mean 'sndhwm'"),
         (lambda: setattr(hs.Pull(), "sndhwm", 5), "other socket types do"),
         (lambda: setattr(hs.Pull(), "rcvtimeo", 5), "trio.move_on_after"),
+        (lambda: setattr(hs.Sub(), "subscribe", b"a"), "subscribe is called, not set"),
         (lambda: setattr(hs.Pull(), "hwm", 5), "'sndhwm' and 'rcvhwm'"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_wrong_at_once(mistake: Callable[[], Any], told: str) -> None:
     with pytest.raises(TypeError, match=told):
@@ -118,3 +119,14 @@ async def test_a_server_that_hangs_up_is_a_warning(caplog: pytest.LogCaptureFixt
     (record,) = (one for one in caplog.records if "handshake" in one.getMessage())
     assert record.levelname == "WARNING"
     assert "perhaps it asks for another security mechanism" in record.getMessage()
+
+
+async def test_a_call_is_awaited_once() -> None:
+    async with joined(hs.Pull(), hs.Push()) as (pull, push):
+        call = push.send(b"once")
+        await call
+        with pytest.raises(RuntimeError, match="cannot await"):
+            await call
+        assert await pull.recv() == b"once"
+        with pytest.raises(trio.WouldBlock):
+            pull.recv_nowait()
