@@ -73,7 +73,7 @@ fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in fuzz, FUZZ_SECONDS (60) each
 	@set -e; for fuzzer in $(FUZZERS); do \
 		corpus=.fuzz/$$(basename $$fuzzer .py); mkdir -p $$corpus; \
 		echo "$$fuzzer, $(FUZZ_SECONDS) s"; \
-		$(BIN)/python $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ $$corpus; \
+		$(BIN)/python $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ $$corpus fuzz/corpus; \
 	done
 
 # `make bench BENCH_ARGS=--short` shows in a minute that all of them work, and writes nothing.
