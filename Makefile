@@ -15,7 +15,7 @@ INSTALLED_FUZZ := $(VENV)/.installed-fuzz
 # What decides what an installation contains: the metadata, and sources that are compiled.
 CORE := hypersocket/_speedups
 INSTALL_INPUTS := pyproject.toml setup.py MANIFEST.in \
-	$(filter-out $(CORE)/__init__.py,$(wildcard $(CORE)/*.py $(CORE)/*.pxd))
+	$(filter-out $(CORE)/__init__.py,$(wildcard $(CORE)/*.py $(CORE)/*.pxd $(CORE)/*.pyx))
 
 # The tests run on the compiled core, so an environment without one is no environment for them.
 WITH_CORE := HYPERSOCKET_PURE= HYPERSOCKET_REQUIRE_SPEEDUPS=1

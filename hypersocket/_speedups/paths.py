@@ -2,7 +2,7 @@
 
 Awaiting one of these calls finishes at once when there is room, or a message, and nobody waits
 for it; no coroutine is made. Everything else goes the long way, by the socket's own coroutines.
-Compiled from this same file too; ``_paths.pxd`` has the types.
+The compiled form is ``_paths.pyx``: there, finishing at once takes no exception either.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from . import turns
 
 
+PIECE = 12
+"""A power of two: so many bytes of a message count as one more call."""
+
+
 class Budget:
-    """How many calls may still finish without a checkpoint."""
+    """How many calls may still finish without a checkpoint; long messages count as several."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -97,9 +101,9 @@ class SendPath:
         """Send, if it can be done at once."""
         if type(data) is not bytes or not self.is_open or self._budget.left <= 0:
             return False
-        if len(self._waiters) > 0 or not self._balancer.send(data):
+        if len(self._waiters) > 0 or not self._balancer._send(data):
             return False
-        self._budget.left -= 1
+        self._budget.left -= 1 + (len(data) >> PIECE)
         return True
 
 
@@ -114,6 +118,7 @@ class ReceivePath:
         waiters: those who wait; while there are any, nothing goes by this way.
         budget: calls that may finish without a checkpoint.
         slow: the coroutine function that does everything else.
+        refill: brings messages, if some are there and nobody has seen them yet.
     """
 
     def __init__(
@@ -123,6 +128,7 @@ class ReceivePath:
         waiters: deque[Any],
         budget: Budget,
         slow: Callable[[], Awaitable[bytes]],
+        refill: Callable[[], object],
     ) -> None:
         self.is_open = False
         self._queue = queue
@@ -130,13 +136,18 @@ class ReceivePath:
         self._waiters = waiters
         self._budget = budget
         self._slow = slow
+        self._refill = refill
         self._result: Any = None
 
     def __await__(self) -> Iterator[Any]:
         if self.is_open and self._budget.left > 0 and not self._head and not self._waiters:
-            message = self._queue.take()
+            message = self._queue._take()
+            if message is None:
+                self._refill()
+                if not self._head and not self._waiters:
+                    message = self._queue._take()
             if type(message) is bytes:
-                self._budget.left -= 1
+                self._budget.left -= 1 + (len(message) >> PIECE)
                 self._result = message
                 return self
             if message is not None:
@@ -161,3 +172,23 @@ class ReceivePath:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+class ShortWays:
+    """What a socket inherits that has short ways.
+
+    Attributes:
+        _send_path: by which :meth:`send` goes.
+        _receive_path: by which :meth:`recv` goes.
+    """
+
+    _send_path: SendPath
+    _receive_path: ReceivePath
+
+    def short_send(self, data: Any) -> SendCall:
+        """One call of ``send``, to be awaited."""
+        return SendCall(self._send_path, data)
+
+    def short_recv(self) -> ReceivePath:
+        """One call of ``recv``, to be awaited."""
+        return self._receive_path

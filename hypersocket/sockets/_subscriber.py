@@ -60,6 +60,9 @@ class Subscriber(BatchReceiver):
     def _fetch(self) -> Message | None:
         return self._queue.take()
 
+    def _fetch_singles(self, most: int) -> list[bytes]:
+        return self._queue.take_singles(most)
+
 
 class Sub(ConflateOptions, SubscriberOptions, Subscriber):
     """Receives the messages whose first frame begins with a topic that it subscribes to.
@@ -113,6 +116,10 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
             if self._topics.covers(topic) is not self.invert_matching:
                 return message
         return None
+
+    def _fetch_singles(self, most: int) -> list[bytes]:
+        covers, wanted = self._topics.covers, not self.invert_matching
+        return [message for message in super()._fetch_singles(most) if covers(message) is wanted]
 
 
 class XSub(Subscriber, BatchSender):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .._message import Message
 from .._option_groups import ConflateOptions
-from .._speedups import FairQueue, LoadBalancer, ReceivePath, SendPath
+from .._speedups import FairQueue, LoadBalancer, ReceivePath, SendPath, ShortWays
 from ..transports import Pipe
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
@@ -21,11 +21,7 @@ class BalancedSender(BatchSender):
         self._send_path = SendPath(self._balancer, self._senders, self._budget, super().send)
 
     if not TYPE_CHECKING:
-
-        def send(self, data):  # noqa: D102 - the next line
-            return self._send_path.call(data)
-
-        send.__doc__ = BatchSender.send.__doc__
+        send = ShortWays.short_send
 
     def _opening(self) -> None:
         super()._opening()
@@ -77,15 +73,16 @@ class FairReceiver(BatchReceiver):
         super()._prepare()
         self._queue = FairQueue()
         self._receive_path = ReceivePath(
-            self._queue, self._head, self._receivers, self._budget, super().recv
+            self._queue,
+            self._head,
+            self._receivers,
+            self._budget,
+            super().recv,
+            self._host.poller.serve,
         )
 
     if not TYPE_CHECKING:
-
-        def recv(self):  # noqa: D102 - the next line
-            return self._receive_path
-
-        recv.__doc__ = BatchReceiver.recv.__doc__
+        recv = ShortWays.short_recv
 
     def _opening(self) -> None:
         super()._opening()
@@ -101,6 +98,9 @@ class FairReceiver(BatchReceiver):
 
     def _fetch(self) -> Message | None:
         return self._queue.take()
+
+    def _fetch_singles(self, most: int) -> list[bytes]:
+        return self._queue.take_singles(most)
 
 
 class Push(ConflateOptions, BalancedSender):

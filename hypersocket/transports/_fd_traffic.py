@@ -1,6 +1,8 @@
 """Traffic by the socket's own poller: no task for the connection, and none between it and the user.
 
-Reading and writing are single system calls that never wait, made by whichever task leads.
+Reading and writing are single system calls that never wait, made by whichever task leads. What is
+here serves connections of any mechanism; those whose frames are plain have a shorter way, in
+``_wire_traffic.py``.
 """
 
 from __future__ import annotations
@@ -84,6 +86,7 @@ class FdTraffic(Traffic):
         if not self._ended:
             self._poller.add(self._fd, self)
             self._writes = True
+            self._after_protocol()
             self._digest()
             self.flush()
         return True
@@ -137,7 +140,7 @@ class FdTraffic(Traffic):
         """
         if self._write_broken:
             return True
-        if self._buffers or self._pipe.has_outgoing:
+        if self._unwritten():
             return False
         self._writes = False
         try:
@@ -145,6 +148,10 @@ class FdTraffic(Traffic):
         except OSError:
             return True  # the peer has gone
         return not unacknowledged(self._fd)
+
+    def _unwritten(self) -> bool:
+        """Whether messages wait to be written."""
+        return bool(self._buffers) or self._pipe.has_outgoing
 
     # Reading
 
@@ -167,13 +174,17 @@ class FdTraffic(Traffic):
                 self._reads = False
                 self._want()
                 return
-            self._conn.receive(os.read(self._fd, READ_SIZE), trio.current_time())
+            self._receive()
         except BlockingIOError:
             return
         except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
             self._fail(error)
             return
         self._digest()
+
+    def _receive(self) -> None:
+        """Read once. Raises what the system does."""
+        self._conn.receive(os.read(self._fd, READ_SIZE), trio.current_time())
 
     def _digest(self) -> None:
         conn, pipe = self._conn, self._pipe
@@ -217,11 +228,15 @@ class FdTraffic(Traffic):
         if self._ended or self._finishing:
             return  # its end has a deadline already, and what the peer says is no longer heard
         try:
+            self._note_life()
             if now >= self._conn.deadline:
                 self._conn.on_timer(now)
             self._after_protocol()
         except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
             self._fail(error)
+
+    def _note_life(self) -> None:
+        """Tell the protocol that the peer was heard, where it does not know."""
 
     # Writing
 
@@ -243,9 +258,7 @@ class FdTraffic(Traffic):
             return
         self._flushing = True
         try:
-            self._write()
-        except BlockingIOError:
-            self._awaits_writable = True
+            self._awaits_writable = not self._write()
         except OSError:
             # What the peer wrote before it went can still be read; the end comes with that.
             self._write_broken = True
@@ -255,15 +268,19 @@ class FdTraffic(Traffic):
             self._flushing = False
         self._want()
 
-    def _write(self) -> None:
+    def _write(self) -> bool:
+        """Write; False if something is left. Raises what the system does."""
         written = 0
         while self._buffers or self._fill():
             if written >= TURN_BYTES:
-                self._awaits_writable = True
-                return
-            count = os.writev(self._fd, self._buffers[:MOST_BUFFERS])
+                return False
+            try:
+                count = os.writev(self._fd, self._buffers[:MOST_BUFFERS])
+            except BlockingIOError:
+                return False
             written += count
             self._wrote(count)
+        return True
 
     def _fill(self) -> bool:
         """Encode what is next, if there is anything."""

@@ -268,6 +268,11 @@ class Poller:
 
     # Serving
 
+    def serve(self) -> None:
+        """Serve what is ready by now; for one who would otherwise wait."""
+        if not self._serving:
+            self._serve()
+
     def _serve(self) -> None:
         if self._epoll is None:
             return
