@@ -36,7 +36,7 @@ if TYPE_CHECKING or FORM == "pure":
     from .prefix_tree import PrefixTree
     from .queues import PipeQueues, are_bytes
     from .turns import FairQueue, LoadBalancer
-    from .wire import COMMAND_CAME, ENDED, WRITTEN, Wire
+    from .wire import COMMAND_CAME, ENDED, Wire
 else:
     from ._framing import (
         COMMAND,
@@ -51,7 +51,7 @@ else:
     from ._prefix_tree import PrefixTree
     from ._queues import PipeQueues, are_bytes
     from ._turns import FairQueue, LoadBalancer
-    from ._wire import COMMAND_CAME, ENDED, WRITTEN, Wire
+    from ._wire import COMMAND_CAME, ENDED, Wire
 
 __all__ = [
     "COMMAND",
@@ -62,7 +62,6 @@ __all__ = [
     "MODULES",
     "MORE",
     "PIECE",
-    "WRITTEN",
     "Budget",
     "FairQueue",
     "FrameDecoder",

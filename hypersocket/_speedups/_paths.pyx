@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
+from hypersocket._speedups._queues cimport PipeQueues
 from hypersocket._speedups._turns cimport FairQueue, LoadBalancer
 
 cdef extern from *:
@@ -20,6 +21,8 @@ cdef extern from *:
         PyType_Modified((PyTypeObject *) type);
     }
     """
+    int PyObject_GenericSetAttr(object, object, object) except -1
+    Py_UCS4 PyUnicode_READ_CHAR(object, Py_ssize_t)
     ctypedef enum PySendResult:
         PYGEN_RETURN
     ctypedef PySendResult (*sendfunc)(PyObject*, PyObject*, PyObject**) noexcept
@@ -89,6 +92,13 @@ cdef class SendCall:
         pass
 
 
+cdef inline SendCall make_call(SendPath path, object data):
+    cdef SendCall call = SendCall.__new__(SendCall)
+    call._path = path
+    call._data = data
+    return call
+
+
 cdef class SendPath:
     cdef public bint is_open
     cdef public object slow
@@ -96,9 +106,7 @@ cdef class SendPath:
     cdef object _waiters
     cdef Budget _budget
 
-    def __init__(
-        self, LoadBalancer balancer not None, waiters, Budget budget not None, slow
-    ):
+    def __init__(self, LoadBalancer balancer, waiters, Budget budget not None, slow):
         self.is_open = False
         self._balancer = balancer
         self._waiters = waiters
@@ -109,19 +117,64 @@ cdef class SendPath:
         return make_call(self, data)
 
     cpdef bint accepts(self, object data) except -1:
-        if type(data) is not bytes or not self.is_open or self._budget.left <= 0:
+        if not self.is_open or self._budget.left <= 0 or len(self._waiters) > 0:
             return False
-        if len(self._waiters) > 0 or not self._balancer._send(data):
+        return self._accepts(data)
+
+    cdef bint _accepts(self, object data) except -1:
+        if type(data) is not bytes or not self._balancer._send(data):
             return False
         self._budget.left -= 1 + (PyBytes_GET_SIZE(data) >> C_PIECE)
         return True
 
 
-cdef inline SendCall make_call(SendPath path, object data):
-    cdef SendCall call = SendCall.__new__(SendCall)
-    call._path = path
-    call._data = data
-    return call
+cdef inline Py_ssize_t size_of_frames(list frames) except -2:
+    """Bytes in all frames; -1 where one is not of bytes."""
+    cdef Py_ssize_t size = 0
+    for frame in frames:
+        if type(frame) is not bytes:
+            return -1
+        size += PyBytes_GET_SIZE(frame)
+    return size
+
+
+cdef class MultipartSendPath(SendPath):
+    cdef bint _accepts(self, object data) except -1:
+        cdef Py_ssize_t size
+        cdef list frames
+        if type(data) is not list:
+            return False
+        frames = <list> data
+        size = size_of_frames(frames)
+        if size < 0 or len(frames) < 2 or not self._balancer._send(frames[:]):
+            return False
+        self._budget.left -= 1 + (size >> C_PIECE)
+        return True
+
+
+cdef class RoutedSendPath(SendPath):
+    cdef dict _peers
+
+    def __init__(self, dict peers not None, waiters, Budget budget not None, slow):
+        SendPath.__init__(self, None, waiters, budget, slow)
+        self._peers = peers
+
+    cdef bint _accepts(self, object data) except -1:
+        cdef Py_ssize_t size
+        cdef list frames
+        cdef PipeQueues pipe
+        if type(data) is not list:
+            return False
+        frames = <list> data
+        size = size_of_frames(frames)
+        if size < 0 or len(frames) < 2:
+            return False
+        pipe = self._peers.get(frames[0])
+        if pipe is None or pipe.closing or not pipe._has_room():
+            return False
+        pipe._send(frames[1] if len(frames) == 2 else frames[1:])
+        self._budget.left -= 1 + (size >> C_PIECE)
+        return True
 
 
 cdef class ReceivePath:
@@ -149,18 +202,26 @@ cdef class ReceivePath:
     def __await__(self):
         cdef object message
         if self.is_open and self._budget.left > 0 and not self._head and not self._waiters:
-            message = self._queue._take()
+            message = self._take()
             if message is None:
                 self._refill()
-                if not self._head and not self._waiters:
-                    message = self._queue._take()
-            if type(message) is bytes:
-                self._budget.left -= 1 + (PyBytes_GET_SIZE(message) >> C_PIECE)
-                self._result = message
-                return self
+                if self.is_open and not self._head and not self._waiters:
+                    message = self._take()
             if message is not None:
+                if self._finish(message):
+                    return self
                 self._head.append(message)
         return self._slow().__await__()
+
+    cdef object _take(self):
+        return self._queue._take()
+
+    cdef bint _finish(self, object message) except -1:
+        if type(message) is not bytes:
+            return False
+        self._budget.left -= 1 + (PyBytes_GET_SIZE(message) >> C_PIECE)
+        self._result = message
+        return True
 
     def __iter__(self):
         return self
@@ -180,6 +241,47 @@ cdef class ReceivePath:
         pass
 
 
+cdef class MultipartReceivePath(ReceivePath):
+    cdef bint _finish(self, object message) except -1:
+        if type(message) is bytes:
+            message = [message]
+        self._budget.left -= 1 + (size_of_frames(<list> message) >> C_PIECE)
+        self._result = message
+        return True
+
+
+cdef class RoutedReceivePath(MultipartReceivePath):
+    cdef object _late
+    cdef dict _lost
+
+    def __init__(
+        self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
+        refill, late, dict lost not None,
+    ):
+        MultipartReceivePath.__init__(self, queue, head, waiters, budget, slow, refill)
+        self._late = late
+        self._lost = lost
+
+    cdef object _take(self):
+        cdef object message
+        cdef object name
+        cdef PipeQueues pipe
+        if self._late:
+            return self._late.popleft()
+        self._lost.clear()
+        message = self._queue._take()
+        if message is None:
+            return None
+        pipe = self._queue.source
+        name = pipe.routing_id
+        if self._lost:
+            name = self._lost.get(pipe, name)
+        if type(message) is bytes:
+            return [name, message]
+        (<list> message).insert(0, name)
+        return message
+
+
 cdef PySendResult received_send(PyObject* self, PyObject* value, PyObject** result) noexcept:
     cdef ReceivePath path = <ReceivePath> self
     cdef object message = path._result
@@ -189,12 +291,15 @@ cdef PySendResult received_send(PyObject* self, PyObject* value, PyObject** resu
     return PYGEN_RETURN
 
 
-hs_set_am_send(ReceivePath, received_send)
+for kind in (ReceivePath, MultipartReceivePath, RoutedReceivePath):
+    hs_set_am_send(kind, received_send)
 
 
 cdef class ShortWays:
     cdef public SendPath _send_path
     cdef public ReceivePath _receive_path
+    cdef public SendPath _send_multipart_path
+    cdef public ReceivePath _receive_multipart_path
 
     def short_send(self, data):
         """One call of ``send``, to be awaited."""
@@ -203,3 +308,20 @@ cdef class ShortWays:
     def short_recv(self):
         """One call of ``recv``, to be awaited."""
         return self._receive_path
+
+    def short_send_multipart(self, frames):
+        """One call of ``send_multipart``, to be awaited."""
+        return make_call(self._send_multipart_path, frames)
+
+    def short_recv_multipart(self):
+        """One call of ``recv_multipart``, to be awaited."""
+        return self._receive_multipart_path
+
+    def __setattr__(self, name, value):
+        if PyUnicode_READ_CHAR(name, 0) == 0x5F:  # an underscore
+            PyObject_GenericSetAttr(self, name, value)
+        else:
+            self._set_public(name, value)
+
+    def _set_plainly(self, name, value):
+        PyObject_GenericSetAttr(self, name, value)

@@ -25,6 +25,8 @@ cdef class Queue:
 
 cdef class PipeQueues:
     cdef public object owner, link, drop_at_end
+    cdef public object outlet, inlet
+    cdef public bytes routing_id
     cdef public PipeQueues next_ready
     cdef object _ended_one
     cdef public Py_ssize_t sndhwm, rcvhwm

@@ -6,6 +6,7 @@ from hypersocket._speedups._queues cimport PipeQueues
 
 
 cdef class FairQueue:
+    cdef object _waiters
     cdef PipeQueues _first, _last
     cdef public PipeQueues source
     @cython.locals(count=Py_ssize_t, pipe=PipeQueues)

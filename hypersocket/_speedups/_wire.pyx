@@ -55,6 +55,8 @@ cdef extern from *:
     int PyGC_Disable()
     int PyGC_Enable()
 
+EPOLLIN = 1
+EPOLLOUT = 4
 READ_SIZE = 128 * 1024
 TURN_BYTES = 4 * 1024 * 1024
 BATCH_BYTES = 64 * 1024
@@ -63,6 +65,8 @@ CUT_ALL, NO_ROOM, COMMAND_CAME, ENDED = range(4)
 WRITTEN, BLOCKED, TURN_OVER = range(3)
 
 cdef enum:
+    C_EPOLLIN = 1
+    C_EPOLLOUT = 4
     C_CUT_ALL = 0
     C_NO_ROOM = 1
     C_COMMAND_CAME = 2
@@ -127,11 +131,14 @@ cdef class Wire:
     """One connection's messages, from the system to the pipe and back: see wire.py."""
 
     cdef public int fd
-    cdef public bint heard
+    cdef public bint reads, writes, blocked, eager, flushing, has_control, heard
     cdef public bytes command
     cdef public Py_ssize_t turn_bytes
     cdef PipeQueues _pipe
     cdef FrameDecoder _decoder
+    cdef object _owner, _ring
+    cdef list _dirty_list
+    cdef bint _dirty
     cdef Py_ssize_t _fits, _most_frames
     cdef bint _uncut, _reading, _drained, _commanded
     cdef bytes _stored
@@ -150,13 +157,19 @@ cdef class Wire:
     def __dealloc__(self):
         Py_XDECREF(self._body)
 
-    def __init__(self, int fd, PipeQueues pipe not None, FrameDecoder decoder):
+    def __init__(
+        self, int fd, PipeQueues pipe not None, FrameDecoder decoder, owner, list dirty not None,
+        ring,
+    ):
         self.fd = fd
-        self.heard = False
+        self.reads = decoder is not None
         self.command = b""
         self.turn_bytes = TURN_BYTES
         self._pipe = pipe
         self._decoder = decoder
+        self._owner = owner
+        self._dirty_list = dirty
+        self._ring = ring
         if decoder is not None:
             self._fits = decoder._always_fits
             self._most_frames = decoder._max_frames
@@ -167,9 +180,71 @@ cdef class Wire:
         self._control = []
         self._buffers = []
 
+    # In the poller's set
+
+    def ready(self, int events):
+        cdef int found
+        if events & ~C_EPOLLIN and self.blocked:
+            self.blocked = False
+            self._flush()
+            if not self.blocked:
+                self._owner.write_blocked()
+        if events & ~C_EPOLLOUT and self.fd >= 0:
+            if not self.reads or self._pipe._room_in() == 0:
+                self._owner.read_slowly()
+                return
+            try:
+                found = self._read_once()
+            except Exception as error:
+                self._owner.failed(error)
+                return
+            if found != C_CUT_ALL:
+                self._owner.found(found)
+
+    def outgoing(self):
+        if self.flushing or self._dirty or self.blocked or not self.writes:
+            return
+        if self.eager:
+            self._flush()
+            return
+        self._dirty = True
+        self._dirty_list.append(self)
+        if PyList_GET_SIZE(self._dirty_list) == 1:
+            self._ring()
+
+    def flush(self):
+        self._flush()
+
+    cdef int _flush(self) except -1:
+        cdef int found = C_WRITTEN
+        self._dirty = False
+        if self.flushing or self.blocked or not self.writes:
+            return 0
+        self.flushing = True
+        try:
+            if self.has_control:
+                self.has_control = False
+                self._owner.add_control()
+            found = self._write()
+        except OSError:
+            self._owner.write_failed()
+            return 0
+        except Exception as error:
+            self._owner.failed(error)
+            return 0
+        finally:
+            self.flushing = False
+        if found != C_WRITTEN:
+            self.blocked = True
+            self._owner.write_blocked()
+        return 0
+
     # In
 
     def read(self):
+        return self._read_once()
+
+    cdef int _read_once(self) except -1:
         if self._reading:
             return C_CUT_ALL
         self._reading = True
@@ -464,12 +539,16 @@ cdef class Wire:
 
     @property
     def has_outgoing(self):
-        return bool(self._buffers or self._control) or self._pipe.has_outgoing
+        some = self.has_control or self._buffers or self._control
+        return bool(some) or self._pipe.has_outgoing
 
     def add_control(self, bytes data not None):
         self._control.append(data)
 
     def write(self):
+        return self._write()
+
+    cdef int _write(self) except -1:
         cdef Py_ssize_t written = 0
         cdef Py_ssize_t came
         cdef Py_ssize_t count

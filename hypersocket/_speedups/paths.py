@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import turns
+    from . import queues, turns
 
 
 PIECE = 12
@@ -99,11 +99,68 @@ class SendPath:
 
     def accepts(self, data: Any) -> bool:
         """Send, if it can be done at once."""
-        if type(data) is not bytes or not self.is_open or self._budget.left <= 0:
+        if not self.is_open or self._budget.left <= 0 or len(self._waiters) > 0:
             return False
-        if len(self._waiters) > 0 or not self._balancer._send(data):
+        return self._accepts(data)
+
+    def _accepts(self, data: Any) -> bool:
+        if type(data) is not bytes or not self._balancer._send(data):
             return False
         self._budget.left -= 1 + (len(data) >> PIECE)
+        return True
+
+
+def _size_of_frames(frames: list[Any]) -> int:
+    """Bytes in all frames; -1 where one is not of bytes."""
+    size = 0
+    for frame in frames:
+        if type(frame) is not bytes:
+            return -1
+        size += len(frame)
+    return size
+
+
+class MultipartSendPath(SendPath):
+    """The same for messages of several frames."""
+
+    def _accepts(self, data: Any) -> bool:
+        if type(data) is not list:
+            return False
+        size = _size_of_frames(data)
+        if size < 0 or len(data) < 2 or not self._balancer._send(data[:]):
+            return False
+        self._budget.left -= 1 + (size >> PIECE)
+        return True
+
+
+class RoutedSendPath(SendPath):
+    """The same for messages whose first frame names the peer.
+
+    Args:
+        peers: by their names.
+    """
+
+    def __init__(
+        self,
+        peers: dict[bytes, queues.PipeQueues],
+        waiters: deque[Any],
+        budget: Budget,
+        slow: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        super().__init__(None, waiters, budget, slow)  # type: ignore[arg-type]
+        self._peers = peers
+
+    def _accepts(self, data: Any) -> bool:
+        if type(data) is not list:
+            return False
+        size = _size_of_frames(data)
+        if size < 0 or len(data) < 2:
+            return False
+        pipe = self._peers.get(data[0])
+        if pipe is None or pipe.closing or not pipe._has_room():
+            return False
+        pipe._send(data[1] if len(data) == 2 else data[1:])
+        self._budget.left -= 1 + (size >> PIECE)
         return True
 
 
@@ -127,7 +184,7 @@ class ReceivePath:
         head: list[Any],
         waiters: deque[Any],
         budget: Budget,
-        slow: Callable[[], Awaitable[bytes]],
+        slow: Callable[[], Awaitable[Any]],
         refill: Callable[[], object],
     ) -> None:
         self.is_open = False
@@ -141,18 +198,27 @@ class ReceivePath:
 
     def __await__(self) -> Iterator[Any]:
         if self.is_open and self._budget.left > 0 and not self._head and not self._waiters:
-            message = self._queue._take()
+            message = self._take()
             if message is None:
                 self._refill()
-                if not self._head and not self._waiters:
-                    message = self._queue._take()
-            if type(message) is bytes:
-                self._budget.left -= 1 + (len(message) >> PIECE)
-                self._result = message
-                return self
+                if self.is_open and not self._head and not self._waiters:
+                    message = self._take()
             if message is not None:
+                if self._finish(message):
+                    return self
                 self._head.append(message)
         return self._slow().__await__()
+
+    def _take(self) -> Any:
+        return self._queue._take()
+
+    def _finish(self, message: Any) -> bool:
+        """Make it the result, if it is for this way."""
+        if type(message) is not bytes:
+            return False
+        self._budget.left -= 1 + (len(message) >> PIECE)
+        self._result = message
+        return True
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -174,8 +240,51 @@ class ReceivePath:
         """There is nothing to close."""
 
 
+class MultipartReceivePath(ReceivePath):
+    """The same for messages of any number of frames, which are given out as lists."""
+
+    def _finish(self, message: Any) -> bool:
+        if type(message) is bytes:
+            message = [message]
+        self._budget.left -= 1 + (_size_of_frames(message) >> PIECE)
+        self._result = message
+        return True
+
+
+class RoutedReceivePath(MultipartReceivePath):
+    """The same with the peer's name before each message.
+
+    Args:
+        late: messages that have their names already, and come first.
+        lost: names that have ended since the last message was taken.
+    """
+
+    def __init__(self, *args: Any, late: deque[Any], lost: dict[Any, bytes]) -> None:
+        super().__init__(*args)
+        self._late = late
+        self._lost = lost
+
+    def _take(self) -> Any:
+        if self._late:
+            return self._late.popleft()
+        self._lost.clear()
+        message = self._queue._take()
+        if message is None:
+            return None
+        pipe = self._queue.source
+        # Taking it may have made room, and what was read next ended the connection.
+        name = self._lost.get(pipe, pipe.routing_id)
+        if type(message) is bytes:
+            return [name, message]
+        message.insert(0, name)
+        return message
+
+
 class ShortWays:
     """What a socket inherits that has short ways.
+
+    Setting an attribute is one of them: every call sets some, and has to be kept from none but
+    public ones, for which ``_set_public`` is asked.
 
     Attributes:
         _send_path: by which :meth:`send` goes.
@@ -184,6 +293,8 @@ class ShortWays:
 
     _send_path: SendPath
     _receive_path: ReceivePath
+    _send_multipart_path: SendPath
+    _receive_multipart_path: ReceivePath
 
     def short_send(self, data: Any) -> SendCall:
         """One call of ``send``, to be awaited."""
@@ -192,3 +303,22 @@ class ShortWays:
     def short_recv(self) -> ReceivePath:
         """One call of ``recv``, to be awaited."""
         return self._receive_path
+
+    def short_send_multipart(self, frames: Any) -> SendCall:
+        """One call of ``send_multipart``, to be awaited."""
+        return SendCall(self._send_multipart_path, frames)
+
+    def short_recv_multipart(self) -> ReceivePath:
+        """One call of ``recv_multipart``, to be awaited."""
+        return self._receive_multipart_path
+
+    if not TYPE_CHECKING:  # a checker knows better than to allow any attribute
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name[0] == "_":
+                object.__setattr__(self, name, value)
+            else:
+                self._set_public(name, value)
+
+        def _set_plainly(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)

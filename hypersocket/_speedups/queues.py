@@ -126,6 +126,9 @@ class PipeQueues:
 
     Attributes:
         link: is told ``outgoing``, ``flush`` and ``incoming_room``; None when there is none.
+        outlet: is told ``outgoing`` in place of the link, if there is a shorter way to write.
+        inlet: is told ``incoming`` first of messages, and says whether the owner is to be told.
+        routing_id: a ROUTER's name for the peer.
         closing: it takes no more messages; what it has is being written.
         gone: it has ended; what was received can still be taken.
         connected: there is a connection.
@@ -134,6 +137,9 @@ class PipeQueues:
     def __init__(self, owner: Any, sndhwm: int, rcvhwm: int, conflate: bool) -> None:
         self.owner = owner
         self.link: Any = None
+        self.outlet: Any = None
+        self.inlet: Any = None
+        self.routing_id = b""
         self.sndhwm = sndhwm
         self.rcvhwm = rcvhwm
         self._conflate = conflate
@@ -217,7 +223,10 @@ class PipeQueues:
             if self._outbox_bytes >= FLUSH_BYTES:
                 self.link.flush()
             elif len(outbox) == 1:
-                self.link.outgoing()
+                if self.outlet is not None:
+                    self.outlet.outgoing()
+                else:
+                    self.link.outgoing()
 
     def clear_outgoing(self) -> int:
         """Forget what was sent and not yet taken to be written, telling nobody."""
@@ -358,7 +367,9 @@ class PipeQueues:
         self.messages_in += count
         self.bytes_in += size
         if was_empty and count > 0:
-            self.owner.pipe_readable(self)
+            inlet = self.inlet
+            if inlet is None or inlet.incoming(self):
+                self.owner.pipe_readable(self)
 
     @property
     def has_outgoing(self) -> bool:

@@ -5,6 +5,7 @@ Compiled from this same file too; ``_turns.pxd`` has the types.
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,16 @@ class FairQueue:
 
     A pipe is in one fair queue at most: each knows the next.
 
+    Args:
+        waiters: those who wait for a message; only while there are some is a pipe's owner told of
+            what came. None where the owner is always told.
+
     Attributes:
         source: the pipe that the last message came by.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, waiters: deque[Any] | None = None) -> None:
+        self._waiters = waiters
         self._first: queues.PipeQueues | None = None
         self._last: queues.PipeQueues | None = None
         self.source: Any = None
@@ -43,6 +49,12 @@ class FairQueue:
         """A pipe that had no messages has some."""
         if not pipe.in_turn:
             self._append(pipe)
+
+    def incoming(self, pipe: queues.PipeQueues) -> bool:
+        """As :meth:`add`; returns whether the pipe's owner is to be told too."""
+        if not pipe.in_turn:
+            self._append(pipe)
+        return self._waiters is None or len(self._waiters) > 0
 
     def _append(self, pipe: queues.PipeQueues) -> None:
         pipe.in_turn = True

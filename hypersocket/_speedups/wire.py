@@ -13,9 +13,15 @@ from .._message import size_of
 from .framing import encode_messages, wire_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._message import Message
     from .framing import FrameDecoder
     from .queues import PipeQueues
+
+EPOLLIN = 1
+EPOLLOUT = 4
+"""As the ``select`` module has them, where it has them."""
 
 READ_SIZE = 128 * 1024
 """Bytes asked for at once: enough that the cost of a read is shared by many small messages."""
@@ -47,30 +53,118 @@ TURN_OVER: Final = 2
 class Wire:
     """One connection's messages, from the system to the pipe and back. Nothing here waits.
 
+    It is the connection in a poller's set, too; whatever is not ordinary it leaves to its owner.
+
     Args:
         fd: a non-blocking stream socket's descriptor.
         pipe: what arrives is put into its inbox, and what it has in its outbox is written.
         decoder: has the bounds, and what came with the handshake; None for one who only writes.
+        owner: is told ``found`` what :meth:`read` has answered if it is not CUT_ALL, ``failed``
+            what was raised, ``write_failed``, ``write_blocked`` when that has changed, asked to
+            ``read_slowly`` where reading is not ordinary, and for ``add_control`` where
+            ``has_control`` is set.
+        dirty: the poller's list of those who have something to write.
+        ring: called when that list was empty before.
 
     Attributes:
         fd: below zero when it is closed.
+        reads: whether reading is ordinary.
+        writes: whether it may write.
+        blocked: the system takes no more for now.
+        eager: whether to write at once what comes, rather than at the next pause.
+        flushing: it is being written.
+        has_control: whether to ask the owner before the next message.
         heard: set when anything was read.
         command: the body of the command that :meth:`read` has returned for.
         turn_bytes: :data:`TURN_BYTES`.
     """
 
-    def __init__(self, fd: int, pipe: PipeQueues, decoder: FrameDecoder | None) -> None:
+    def __init__(
+        self,
+        fd: int,
+        pipe: PipeQueues,
+        decoder: FrameDecoder | None,
+        owner: Any,
+        dirty: list[Any],
+        ring: Callable[[], None],
+    ) -> None:
         self.fd = fd
+        self.reads = decoder is not None
+        self.writes = False
+        self.blocked = False
+        self.eager = False
+        self.flushing = False
+        self.has_control = False
         self.heard = False
         self.command = b""
         self.turn_bytes = TURN_BYTES
         self._pipe = pipe
         self._decoder = decoder
+        self._owner = owner
+        self._dirty_list = dirty
+        self._ring = ring
+        self._dirty = False
         self._uncut = True
         self._reading = False
         self._control: list[bytes] = []
         self._buffers: list[Any] = []  # what is left of what was begun
         self._begun: Message | None = None  # the message that it is of; None for a command
+
+    # In the poller's set
+
+    def ready(self, events: int) -> None:
+        """Read and write what can be."""
+        if events & ~EPOLLIN and self.blocked:
+            self.blocked = False
+            self.flush()
+            if not self.blocked:
+                self._owner.write_blocked()
+        if events & ~EPOLLOUT and self.fd >= 0:
+            if not self.reads or self._pipe.room_in == 0:
+                self._owner.read_slowly()
+                return
+            try:
+                found = self.read()
+            except Exception as error:  # noqa: BLE001 - the owner's affair
+                self._owner.failed(error)
+                return
+            if found != CUT_ALL:
+                self._owner.found(found)
+
+    def outgoing(self) -> None:
+        """There is something to write, and was nothing before."""
+        if self.flushing or self._dirty or self.blocked or not self.writes:
+            return
+        if self.eager:
+            self.flush()
+            return
+        self._dirty = True
+        self._dirty_list.append(self)
+        if len(self._dirty_list) == 1:
+            self._ring()
+
+    def flush(self) -> None:
+        """Write at once what can be written without waiting."""
+        self._dirty = False
+        if self.flushing or self.blocked or not self.writes:
+            return
+        self.flushing = True
+        try:
+            if self.has_control:
+                self.has_control = False
+                self._owner.add_control()
+            found = self.write()
+        except OSError:
+            self._owner.write_failed()
+            return
+        except Exception as error:  # noqa: BLE001 - the owner's affair
+            self._owner.failed(error)
+            return
+        finally:
+            self.flushing = False
+        if found != WRITTEN:
+            self.blocked = True
+            self._owner.write_blocked()
 
     # In
 
@@ -136,7 +230,8 @@ class Wire:
     @property
     def has_outgoing(self) -> bool:
         """Whether something is left to write."""
-        return bool(self._buffers or self._control) or self._pipe.has_outgoing
+        some = self.has_control or self._buffers or self._control
+        return bool(some) or self._pipe.has_outgoing
 
     def add_control(self, data: bytes) -> None:
         """Have whole frames written before the next message."""

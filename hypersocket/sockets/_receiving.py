@@ -39,6 +39,9 @@ class Receiver(ReceiveOptions, Socket):
     after that. So a task that is cancelled while it waits has taken nothing.
     """
 
+    _looks_first = True
+    """Whether something may be there that nobody has read yet, when a task is about to wait."""
+
     def _prepare(self) -> None:
         super()._prepare()
         self._receivers: deque[_Waiter] = deque()
@@ -108,9 +111,10 @@ class Receiver(ReceiveOptions, Socket):
             taken = self._take(form, most)
             if taken is not None:
                 return taken
-            self._host.poller.serve()
-            if not self._receivers and (taken := self._take(form, most)) is not None:
-                return taken
+            if self._looks_first:
+                self._host.poller.serve()
+                if not self._receivers and (taken := self._take(form, most)) is not None:
+                    return taken
         waiter = _Waiter(self._receivers, form, most)
         self._receivers.append(waiter)
         return await self._host.poller.wait(waiter)

@@ -13,7 +13,7 @@ from .._errors import ProtocolError
 from .._events import Monitor
 from .._option_groups import SocketOptions
 from .._reasons import DropReason, Reason
-from .._speedups import PIECE, Budget, ShortWays
+from .._speedups import PIECE, Budget, FairQueue, ShortWays
 from .._stats import SocketStats
 from ..transports import Pipe, resolve
 from ._host import SocketHost
@@ -24,7 +24,7 @@ BUDGET = 256
 Endpoints: TypeAlias = str | Iterable[str]
 
 
-class Socket(SocketOptions, ShortWays, trio.abc.AsyncResource):
+class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
     """What all sockets have in common.
 
     Args:
@@ -62,6 +62,7 @@ class Socket(SocketOptions, ShortWays, trio.abc.AsyncResource):
         self._tasks_started = trio.Event()
         self._tasks_ended = trio.Event()
         self._budget = Budget(BUDGET)
+        self._inlet: FairQueue | None = None  # takes turns among readable pipes
         self._run: trio.lowlevel.TrioToken | None = None
         self._prepare()
 

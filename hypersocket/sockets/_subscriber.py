@@ -27,7 +27,7 @@ class Subscriber(BatchReceiver):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._queue = FairQueue()
+        self._queue = self._inlet = FairQueue(self._receivers)
         self._topics: PrefixTree[None] = PrefixTree()
 
     def _pipe_connected(self, pipe: Pipe) -> None:

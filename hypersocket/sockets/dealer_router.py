@@ -46,7 +46,7 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._queue = FairQueue()
+        self._queue = self._inlet = FairQueue(self._receivers)
         self._peers: dict[bytes, Pipe] = {}
         self._late: deque[Message] = deque()  # received by connections that are gone
         self._named: set[Pipe] = set()  # whose ids are from connect_routing_id

@@ -71,7 +71,7 @@ class FairReceiver(BatchReceiver):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._queue = FairQueue()
+        self._queue = self._inlet = FairQueue(self._receivers)
         self._receive_path = ReceivePath(
             self._queue,
             self._head,

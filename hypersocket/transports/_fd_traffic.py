@@ -21,7 +21,7 @@ from .._reasons import Reason
 from ..zmtp import Connection, State
 from ._contract import Host
 from ._pipe import Pipe
-from ._poller import Poller
+from ._poller import Channel, Poller
 from ._traffic import (
     BATCH_BYTES,
     BATCH_MESSAGES,
@@ -39,7 +39,7 @@ MOST_BUFFERS = 1024
 TURN_BYTES = 4 * 1024 * 1024
 """Bytes that one flush writes to a peer that takes all at once, before others have their turn."""
 
-_TAKES_TURNS = frozenset({"REQ", "REP"})
+TAKES_TURNS = frozenset({"REQ", "REP"})
 """Types that send one message and then wait: nothing is gained by collecting what they send."""
 
 
@@ -66,7 +66,7 @@ class FdTraffic(Traffic):
         self._stream = stream
         self._fd = stream.socket.fileno()
         self._poller = poller
-        self._eager = host.socket_type in _TAKES_TURNS
+        self._eager = host.socket_type in TAKES_TURNS
         self._reads = True
         self._writes = False  # not before it has started, nor after our end was told
         self._awaits_writable = False
@@ -84,12 +84,23 @@ class FdTraffic(Traffic):
     def start(self) -> bool:
         """Join the poller."""
         if not self._ended:
-            self._poller.add(self._fd, self)
-            self._writes = True
+            self._poller.add(self._fd, self._channel())
+            self._let_write(True)
             self._after_protocol()
             self._digest()
             self.flush()
         return True
+
+    def _channel(self) -> Channel:
+        """What the poller serves."""
+        return self
+
+    def _let_write(self, allowed: bool) -> None:
+        self._writes = allowed
+
+    def _is_blocked(self) -> bool:
+        """Whether the system takes no more for now."""
+        return self._awaits_writable
 
     # Ending
 
@@ -98,7 +109,7 @@ class FdTraffic(Traffic):
         self._ended = True
         if self._fd < 0:
             return
-        self._writes = False
+        self._let_write(False)
         self._poller.cancel(self._timer)
         self._poller.remove(self._fd)
         self._fd = -1
@@ -142,7 +153,7 @@ class FdTraffic(Traffic):
             return True
         if self._unwritten():
             return False
-        self._writes = False
+        self._let_write(False)
         try:
             self._stream.socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -198,6 +209,7 @@ class FdTraffic(Traffic):
         except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
             self._fail(error)
 
+    @trio.lowlevel.enable_ki_protection
     def incoming_room(self) -> None:
         """The pipe can take messages again."""
         if self._ended:
@@ -316,10 +328,10 @@ class FdTraffic(Traffic):
             self._pipe.written(len(batch), sum(map(size_of, batch)))
 
     def _want(self) -> None:
-        wanted = (self._reads, self._awaits_writable)
+        wanted = (self._reads, self._is_blocked())
         if wanted != self._wanted and self._fd >= 0:
             self._wanted = wanted
             try:
-                self._poller.want(self._fd, read=self._reads, write=self._awaits_writable)
+                self._poller.want(self._fd, read=wanted[0], write=wanted[1])
             except OSError as error:
                 self._fail(error)

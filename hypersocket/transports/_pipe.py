@@ -117,7 +117,6 @@ class Pipe(PipeQueues):
         self.endpoint = endpoint
         self.dialled = dialled
         self.peer: Peer | None = None
-        self.routing_id = b""  # a ROUTER's name for the peer
         self.subscriptions = 0  # held by the peer; a publisher keeps count
         self._events = Counters()  # connects, disconnects and drops
 

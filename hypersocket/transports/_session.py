@@ -94,6 +94,7 @@ class Session:
         if self._traffic is not None:
             self._traffic.flush()
 
+    @trio.lowlevel.enable_ki_protection
     def incoming_room(self) -> None:
         """The pipe can take messages again."""
         if self._traffic is not None:
