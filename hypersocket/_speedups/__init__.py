@@ -32,11 +32,24 @@ if TYPE_CHECKING or FORM == "pure":
         encode_messages,
         frame_header,
     )
-    from .paths import PIECE, Budget, ReceivePath, SendPath, ShortWays
+    from .paths import (
+        PIECE,
+        Budget,
+        FilteredMultipartReceivePath,
+        FilteredReceivePath,
+        MultipartReceivePath,
+        MultipartSendPath,
+        PublishPath,
+        ReceivePath,
+        RoutedReceivePath,
+        RoutedSendPath,
+        SendPath,
+        ShortWays,
+    )
     from .prefix_tree import PrefixTree
     from .queues import PipeQueues, are_bytes
     from .turns import FairQueue, LoadBalancer
-    from .wire import COMMAND_CAME, ENDED, Wire
+    from .wire import COMMAND_CAME, ENDED, Wire, forget_shared
 else:
     from ._framing import (
         COMMAND,
@@ -47,11 +60,24 @@ else:
         encode_messages,
         frame_header,
     )
-    from ._paths import PIECE, Budget, ReceivePath, SendPath, ShortWays
+    from ._paths import (
+        PIECE,
+        Budget,
+        FilteredMultipartReceivePath,
+        FilteredReceivePath,
+        MultipartReceivePath,
+        MultipartSendPath,
+        PublishPath,
+        ReceivePath,
+        RoutedReceivePath,
+        RoutedSendPath,
+        SendPath,
+        ShortWays,
+    )
     from ._prefix_tree import PrefixTree
     from ._queues import PipeQueues, are_bytes
     from ._turns import FairQueue, LoadBalancer
-    from ._wire import COMMAND_CAME, ENDED, Wire
+    from ._wire import COMMAND_CAME, ENDED, Wire, forget_shared
 
 __all__ = [
     "COMMAND",
@@ -64,16 +90,24 @@ __all__ = [
     "PIECE",
     "Budget",
     "FairQueue",
+    "FilteredMultipartReceivePath",
+    "FilteredReceivePath",
     "FrameDecoder",
     "LoadBalancer",
+    "MultipartReceivePath",
+    "MultipartSendPath",
     "PipeQueues",
     "PrefixTree",
+    "PublishPath",
     "ReceivePath",
+    "RoutedReceivePath",
+    "RoutedSendPath",
     "SendPath",
     "ShortWays",
     "Wire",
     "are_bytes",
     "encode_command",
     "encode_messages",
+    "forget_shared",
     "frame_header",
 ]

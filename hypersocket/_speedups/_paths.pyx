@@ -14,6 +14,9 @@ from cpython.ref cimport Py_INCREF
 from hypersocket._speedups._queues cimport PipeQueues
 from hypersocket._speedups._turns cimport FairQueue, LoadBalancer
 
+from hypersocket._reasons import DropReason
+from hypersocket._speedups._wire import forget_shared
+
 cdef extern from *:
     """
     static void hs_set_am_send(PyObject *type, sendfunc function) {
@@ -177,13 +180,56 @@ cdef class RoutedSendPath(SendPath):
         return True
 
 
+cdef class PublishPath(SendPath):
+    cdef public bint is_plain
+    cdef object _matches
+    cdef bint _multipart
+
+    def __init__(self, matches, waiters, Budget budget not None, slow, bint multipart):
+        SendPath.__init__(self, None, waiters, budget, slow)
+        self.is_plain = True
+        self._matches = matches
+        self._multipart = multipart
+
+    cdef bint _accepts(self, object data) except -1:
+        cdef object topic = data
+        cdef Py_ssize_t size
+        cdef list audience
+        cdef PipeQueues pipe
+        if not self.is_plain:
+            return False
+        if self._multipart:
+            if type(data) is not list or len(<list> data) < 2:
+                return False
+            size = size_of_frames(<list> data)
+            if size < 0:
+                return False
+            topic = (<list> data)[0]
+            data = (<list> data)[:]
+        elif type(data) is bytes:
+            size = PyBytes_GET_SIZE(data)
+        else:
+            return False
+        # A copy: one that is found to be broken ends its subscriptions.
+        audience = list(self._matches(topic))
+        for pipe in audience:
+            if pipe._has_room():
+                pipe._send(data)
+            else:
+                pipe.drop(DropReason.HIGH_WATER_MARK)
+        self._budget.left -= 1 + (len(audience) * (size + 128) >> C_PIECE)
+        if len(audience) > 1:
+            forget_shared()
+        return True
+
+
 cdef class ReceivePath:
     cdef public bint is_open
     cdef FairQueue _queue
     cdef list _head
     cdef object _waiters
     cdef Budget _budget
-    cdef object _slow
+    cdef public object slow
     cdef object _refill
     cdef object _result
 
@@ -196,7 +242,7 @@ cdef class ReceivePath:
         self._head = head
         self._waiters = waiters
         self._budget = budget
-        self._slow = slow
+        self.slow = slow
         self._refill = refill
 
     def __await__(self):
@@ -211,7 +257,7 @@ cdef class ReceivePath:
                 if self._finish(message):
                     return self
                 self._head.append(message)
-        return self._slow().__await__()
+        return self.slow().__await__()
 
     cdef object _take(self):
         return self._queue._take()
@@ -248,6 +294,46 @@ cdef class MultipartReceivePath(ReceivePath):
         self._budget.left -= 1 + (size_of_frames(<list> message) >> C_PIECE)
         self._result = message
         return True
+
+
+cdef class FilteredReceivePath(ReceivePath):
+    cdef public bint inverted
+    cdef object _covers
+
+    def __init__(
+        self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
+        refill, covers,
+    ):
+        ReceivePath.__init__(self, queue, head, waiters, budget, slow, refill)
+        self._covers = covers
+
+    cdef object _take(self):
+        return take_wanted(self._queue, self._covers, self.inverted)
+
+
+cdef class FilteredMultipartReceivePath(MultipartReceivePath):
+    cdef public bint inverted
+    cdef object _covers
+
+    def __init__(
+        self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
+        refill, covers,
+    ):
+        MultipartReceivePath.__init__(self, queue, head, waiters, budget, slow, refill)
+        self._covers = covers
+
+    cdef object _take(self):
+        return take_wanted(self._queue, self._covers, self.inverted)
+
+
+cdef object take_wanted(FairQueue queue, object covers, bint inverted):
+    cdef object message
+    while True:
+        message = queue._take()
+        if message is None:
+            return None
+        if <bint> covers(message if type(message) is bytes else message[0]) != inverted:
+            return message
 
 
 cdef class RoutedReceivePath(MultipartReceivePath):
@@ -291,7 +377,10 @@ cdef PySendResult received_send(PyObject* self, PyObject* value, PyObject** resu
     return PYGEN_RETURN
 
 
-for kind in (ReceivePath, MultipartReceivePath, RoutedReceivePath):
+for kind in (
+    ReceivePath, MultipartReceivePath, FilteredReceivePath, FilteredMultipartReceivePath,
+    RoutedReceivePath,
+):
     hs_set_am_send(kind, received_send)
 
 

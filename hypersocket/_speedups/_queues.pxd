@@ -30,7 +30,7 @@ cdef class PipeQueues:
     cdef public PipeQueues next_ready
     cdef object _ended_one
     cdef public Py_ssize_t sndhwm, rcvhwm
-    cdef public bint connected, closing, gone, in_turn
+    cdef public bint connected, closing, gone, in_turn, shares
     cdef public long long messages_in, messages_out, bytes_in, bytes_out
     cdef bint _conflate, _incoming_full, _outgoing_full, _held, _forsaken
     cdef Queue _inbox, _outbox

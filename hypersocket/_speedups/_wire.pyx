@@ -107,6 +107,35 @@ if space_in == NULL or space_out == NULL:
     raise MemoryError
 
 
+# What a publisher has last encoded, which is in space_out still: others of its subscribers may
+# have the very same messages to come.
+cdef list shared_batch = None
+cdef Py_ssize_t shared_sizes[C_BATCH_MESSAGES]
+cdef Py_ssize_t shared_total = 0, shared_payload = 0
+
+
+def forget_shared():
+    """Hold nothing of what was encoded: what comes next is something else."""
+    global shared_batch
+    shared_batch = None
+
+
+cdef bint is_shared(list items, Py_ssize_t place) except -1:
+    """Whether the messages from a place on begin with those that were last encoded."""
+    cdef Py_ssize_t count, each
+    if shared_batch is None:
+        return False
+    count = PyList_GET_SIZE(shared_batch)
+    if PyList_GET_SIZE(items) - place < count:
+        return False
+    for each in range(count):
+        if <PyObject*> PyList_GET_ITEM(items, place + each) != <PyObject*> PyList_GET_ITEM(
+            shared_batch, each
+        ):
+            return False
+    return True
+
+
 cdef inline Py_ssize_t write_header(unsigned char* at, int flags, Py_ssize_t size) noexcept:
     cdef int place
     if size < 256:
@@ -605,6 +634,17 @@ cdef class Wire:
         cdef bint is_list
         cdef Py_ssize_t frames, frame
         cdef PyObject* body
+        global shared_batch, shared_total, shared_payload
+        if self._pipe.shares and is_shared(items, place):
+            vectors[0].iov_base = space_out
+            vectors[0].iov_len = shared_total
+            count = PyList_GET_SIZE(shared_batch)
+            memcpy(sizes, shared_sizes, count * sizeof(Py_ssize_t))
+            used[0] = 1
+            total[0] = shared_total
+            payload[0] = shared_payload
+            return count
+        shared_batch = None
         while (
             place < last and count < C_BATCH_MESSAGES and bodies < C_BATCH_BYTES
             and vector + 2 < MOST_VECTORS
@@ -654,6 +694,11 @@ cdef class Wire:
         used[0] = vector
         total[0] = bytes_out
         payload[0] = bodies
+        if self._pipe.shares and vector == 1:
+            shared_batch = items[place - count:place]
+            memcpy(shared_sizes, sizes, count * sizeof(Py_ssize_t))
+            shared_total = bytes_out
+            shared_payload = bodies
         return count
 
     cdef bint _fits_space(self, list message, Py_ssize_t filled, int vector) except -1:

@@ -8,11 +8,14 @@ The compiled form is ``_paths.pyx``: there, finishing at once takes no exception
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .._reasons import DropReason
+from .wire import forget_shared
+
 if TYPE_CHECKING:
-    from . import queues, turns
+    from . import turns
 
 
 PIECE = 12
@@ -142,7 +145,7 @@ class RoutedSendPath(SendPath):
 
     def __init__(
         self,
-        peers: dict[bytes, queues.PipeQueues],
+        peers: dict[bytes, Any],
         waiters: deque[Any],
         budget: Budget,
         slow: Callable[[Any], Awaitable[None]],
@@ -161,6 +164,59 @@ class RoutedSendPath(SendPath):
             return False
         pipe._send(data[1] if len(data) == 2 else data[1:])
         self._budget.left -= 1 + (size >> PIECE)
+        return True
+
+
+class PublishPath(SendPath):
+    """The same for what goes to all who want it, and past those that are full.
+
+    Args:
+        matches: finds who wants messages with a topic.
+        multipart: whether this is for messages of several frames.
+
+    Attributes:
+        is_plain: whether that is all there is to it; otherwise nothing goes by this way.
+    """
+
+    def __init__(
+        self,
+        matches: Callable[[bytes], Iterable[Any]],
+        waiters: deque[Any],
+        budget: Budget,
+        slow: Callable[[Any], Awaitable[None]],
+        multipart: bool,
+    ) -> None:
+        super().__init__(None, waiters, budget, slow)  # type: ignore[arg-type]
+        self.is_plain = True
+        self._matches = matches
+        self._multipart = multipart
+
+    def _accepts(self, data: Any) -> bool:
+        if not self.is_plain:
+            return False
+        topic = data
+        if self._multipart:
+            if type(data) is not list or len(data) < 2:
+                return False
+            size = _size_of_frames(data)
+            if size < 0:
+                return False
+            topic = data[0]
+            data = data[:]
+        elif type(data) is bytes:
+            size = len(data)
+        else:
+            return False
+        # A copy: one that is found to be broken ends its subscriptions.
+        audience = list(self._matches(topic))
+        for pipe in audience:
+            if pipe._has_room():
+                pipe._send(data)
+            else:
+                pipe.drop(DropReason.HIGH_WATER_MARK)
+        self._budget.left -= 1 + (len(audience) * (size + 128) >> PIECE)
+        if len(audience) > 1:
+            forget_shared()
         return True
 
 
@@ -192,7 +248,7 @@ class ReceivePath:
         self._head = head
         self._waiters = waiters
         self._budget = budget
-        self._slow = slow
+        self.slow = slow
         self._refill = refill
         self._result: Any = None
 
@@ -207,7 +263,7 @@ class ReceivePath:
                 if self._finish(message):
                     return self
                 self._head.append(message)
-        return self._slow().__await__()
+        return self.slow().__await__()
 
     def _take(self) -> Any:
         return self._queue._take()
@@ -251,6 +307,44 @@ class MultipartReceivePath(ReceivePath):
         return True
 
 
+class FilteredReceivePath(ReceivePath):
+    """The same for those messages whose topic is wanted; others are passed over.
+
+    Args:
+        covers: whether a topic is subscribed to.
+
+    Attributes:
+        inverted: whether the topics that are not subscribed to are wanted.
+    """
+
+    def __init__(self, *args: Any, covers: Callable[[bytes], bool]) -> None:
+        super().__init__(*args)
+        self.inverted = False
+        self._covers = covers
+
+    def _take(self) -> Any:
+        return _take_wanted(self._queue, self._covers, self.inverted)
+
+
+class FilteredMultipartReceivePath(MultipartReceivePath):
+    """Both."""
+
+    def __init__(self, *args: Any, covers: Callable[[bytes], bool]) -> None:
+        super().__init__(*args)
+        self.inverted = False
+        self._covers = covers
+
+    def _take(self) -> Any:
+        return _take_wanted(self._queue, self._covers, self.inverted)
+
+
+def _take_wanted(queue: turns.FairQueue, covers: Callable[[bytes], bool], inverted: bool) -> Any:
+    while (message := queue._take()) is not None:
+        if covers(message if isinstance(message, bytes) else message[0]) is not inverted:
+            return message
+    return None
+
+
 class RoutedReceivePath(MultipartReceivePath):
     """The same with the peer's name before each message.
 
@@ -274,7 +368,7 @@ class RoutedReceivePath(MultipartReceivePath):
         pipe = self._queue.source
         # Taking it may have made room, and what was read next ended the connection.
         name = self._lost.get(pipe, pipe.routing_id)
-        if type(message) is bytes:
+        if isinstance(message, bytes):
             return [name, message]
         message.insert(0, name)
         return message
@@ -286,9 +380,7 @@ class ShortWays:
     Setting an attribute is one of them: every call sets some, and has to be kept from none but
     public ones, for which ``_set_public`` is asked.
 
-    Attributes:
-        _send_path: by which :meth:`send` goes.
-        _receive_path: by which :meth:`recv` goes.
+    A socket type that has a short way sets its path, and uses the method as its own.
     """
 
     _send_path: SendPath

@@ -9,7 +9,7 @@ a table by length because no set of prefixes that a peer may choose makes it slo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 H = TypeVar("H", bound=Hashable)
@@ -71,14 +71,22 @@ class PrefixTree(Generic[H]):
         self._tidy(path)
         return True, True
 
-    def matches(self, data: bytes) -> dict[H, None]:
-        """Who holds a prefix of ``data``, each once, in an order that is the same every time."""
-        found: dict[H, None] = {}
+    def matches(self, data: bytes) -> Mapping[H, object]:
+        """Who holds a prefix of ``data``, each once, in an order that is the same every time.
+
+        What is returned changes with the tree, and is not to be changed otherwise.
+        """
+        holders: dict[H, int] = {}  # of the one node that has some
+        found: dict[H, int] = holders
         node = self._root
         at = 0
         while True:
-            for holder in node.holders:
-                found[holder] = None
+            if node.holders:
+                if found:
+                    found = {**found, **node.holders} if found is holders else found
+                    found.update(node.holders)
+                else:
+                    holders = found = node.holders
             if at >= len(data):
                 return found
             child = node.children.get(data[at])

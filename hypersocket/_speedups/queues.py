@@ -129,6 +129,7 @@ class PipeQueues:
         outlet: is told ``outgoing`` in place of the link, if there is a shorter way to write.
         inlet: is told ``incoming`` first of messages, and says whether the owner is to be told.
         routing_id: a ROUTER's name for the peer.
+        shares: others are sent the same messages, so that encoding them once may do for all.
         closing: it takes no more messages; what it has is being written.
         gone: it has ended; what was received can still be taken.
         connected: there is a connection.
@@ -160,6 +161,7 @@ class PipeQueues:
         self._forsaken = False  # what is in flight is not to be sent again
         self._ended_one: Any = None  # being written when a connection ended
         self.drop_at_end = DropReason.PEER_GONE
+        self.shares = False
         self.in_turn = False  # it is in a fair queue
         self.next_ready: Any = None  # the pipe behind it there
 

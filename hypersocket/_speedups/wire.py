@@ -6,6 +6,7 @@ makes objects. What can be observed of both is the same; a test drives them side
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +49,15 @@ BLOCKED: Final = 1
 """The system takes no more for now."""
 TURN_OVER: Final = 2
 """Enough was written for one turn; something is left."""
+
+
+_shared: list[tuple[list[Message], list[Any]]] = []
+"""What a publisher has last encoded: others of its subscribers may have the very same to come."""
+
+
+def forget_shared() -> None:
+    """Hold nothing of what was encoded: what comes next is something else."""
+    _shared.clear()
 
 
 class Wire:
@@ -272,7 +282,13 @@ class Wire:
             self._control.clear()
             return []
         batch = self._pipe._look(BATCH_MESSAGES, BATCH_BYTES)
-        encode_messages(batch, self._buffers)
+        if not self._pipe.shares:
+            encode_messages(batch, self._buffers)
+        elif _shared and _same(_shared[0][0], batch):
+            self._buffers[:] = _shared[0][1]
+        elif batch:
+            encode_messages(batch, self._buffers)
+            _shared[:] = [(batch[:], self._buffers[:])]
         return batch
 
     def _forget(self, batch: list[Message]) -> None:
@@ -318,3 +334,7 @@ class Wire:
         if self._begun is not None:
             message, self._begun = self._begun, None
             self._pipe.put_back([message], True)
+
+
+def _same(one: list[Message], other: list[Message]) -> bool:
+    return len(one) == len(other) and all(map(operator.is_, one, other))

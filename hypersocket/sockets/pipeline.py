@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from .._message import Message
 from .._option_groups import ConflateOptions
-from .._speedups import FairQueue, LoadBalancer, ReceivePath, SendPath, ShortWays
+from .._speedups import (
+    FairQueue,
+    LoadBalancer,
+    MultipartReceivePath,
+    ReceivePath,
+    SendPath,
+    ShortWays,
+)
 from ..transports import Pipe
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
@@ -72,25 +79,15 @@ class FairReceiver(BatchReceiver):
     def _prepare(self) -> None:
         super()._prepare()
         self._queue = self._inlet = FairQueue(self._receivers)
-        self._receive_path = ReceivePath(
-            self._queue,
-            self._head,
-            self._receivers,
-            self._budget,
-            super().recv,
-            self._host.poller.serve,
-        )
+        common = self._queue, self._head, self._receivers, self._budget
+        refill = self._host.poller.serve
+        self._receive_path = ReceivePath(*common, super().recv, refill)
+        self._receive_multipart_path = MultipartReceivePath(*common, super().recv_multipart, refill)
+        self._short_ways += [self._receive_path, self._receive_multipart_path]
 
     if not TYPE_CHECKING:
         recv = ShortWays.short_recv
-
-    def _opening(self) -> None:
-        super()._opening()
-        self._receive_path.is_open = True
-
-    def _closing(self) -> None:
-        self._receive_path.is_open = False
-        super()._closing()
+        recv_multipart = ShortWays.short_recv_multipart
 
     def _pipe_readable(self, pipe: Pipe) -> None:
         self._queue.add(pipe)

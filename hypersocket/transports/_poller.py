@@ -25,10 +25,15 @@ from typing import Any, Protocol
 import outcome
 import trio
 
+from .._speedups import forget_shared
+
 AVAILABLE = hasattr(select, "epoll")
 
 STANDBY = 0.002
 """Seconds that the keeper leaves the descriptor to those who wait often."""
+
+BREATHS = 16
+"""As often may one who is busy sending let others run before what he sent is written."""
 
 AT_ONCE = 64
 """Connections that one wake-up serves before others have their turn."""
@@ -94,6 +99,7 @@ class Poller:
         self._followers: OrderedDict[Wait, None] = OrderedDict()
         self._leader: Wait | None = None
         self._keeper_leads = False
+        self.breathes = False  # set by a task that lets others run, and goes on then
         self._served = False
         self._left = False  # a leader has left since the keeper last looked
         self._watched = -1  # the descriptor that whoever leads waits for
@@ -342,12 +348,27 @@ class Poller:
             self.dirty.clear()
             for channel in dirty:
                 channel.flush()
+            forget_shared()
 
     async def _flush_always(self) -> None:
         while self._channels:
             await self._flusher.wait(math.inf)
+            await self._let_gather()
             self._flush_dirty()
         self._flushes = False
+
+    async def _let_gather(self) -> None:
+        """Wait while one who sends has only let others run, and is not done yet."""
+        if not self.breathes:
+            return
+        still = 0
+        for _ in range(BREATHS):
+            # Tasks run in any order: who has not come by in one round may have in the next.
+            still = 0 if self.breathes else still + 1
+            if still == 2:
+                return
+            self.breathes = False
+            await trio.lowlevel.checkpoint()
 
     async def _keep(self) -> None:
         try:
