@@ -38,7 +38,7 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._tree: PrefixTree[Pipe] = PrefixTree()
+        self._tree = PrefixTree()  # of pipes
         self._topic_bytes: dict[Pipe, int] = {}  # of each peer's subscriptions
         self._held: dict[Pipe, dict[bytes, int]] = {}  # each peer's subscriptions, counted
         common = self._tree.matches, self._senders, self._budget

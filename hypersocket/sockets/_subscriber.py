@@ -27,7 +27,7 @@ class Subscriber(FairReceiver):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._topics: PrefixTree[None] = PrefixTree()
+        self._topics = PrefixTree()
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         super()._pipe_connected(pipe)
