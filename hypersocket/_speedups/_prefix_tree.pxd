@@ -4,9 +4,9 @@ cimport cython
 
 
 cdef class _Node:
-    cdef bytes label
-    cdef dict children
-    cdef dict holders
+    cdef public bytes label
+    cdef public dict children
+    cdef public dict holders
     cpdef object add_child(self, _Node child)
 
 
