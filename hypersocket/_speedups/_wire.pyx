@@ -97,7 +97,8 @@ cdef enum:
     # A longer body is written from where it lies.
     COPIED = 4 * 1024
     MOST_VECTORS = 64
-    SPACE_OUT = C_BATCH_BYTES + COPIED + 64
+    # A batch that is as large as may be and takes one more; and all their headers, or some of them.
+    SPACE_OUT = C_BATCH_BYTES + COPIED + 2048
 
 # Used within one call, and never while anything else runs.
 cdef unsigned char* space_in = <unsigned char*> malloc(SPACE_IN)
@@ -647,7 +648,7 @@ cdef class Wire:
         shared_batch = None
         while (
             place < last and count < C_BATCH_MESSAGES and bodies < C_BATCH_BYTES
-            and vector + 2 < MOST_VECTORS
+            and vector + 2 < MOST_VECTORS and filled + 9 + COPIED <= SPACE_OUT
         ):
             message = <PyObject*> PyList_GET_ITEM(items, place)
             is_list = not PyBytes_CheckExact(<object> message)
