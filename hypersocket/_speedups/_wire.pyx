@@ -28,9 +28,25 @@ cdef extern from *:
     struct iovec { void *iov_base; size_t iov_len; };
     static hs_ssize_t hs_send(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
     static hs_ssize_t hs_recv(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
+    static int hs_look(int fd, double seconds) { return 0; }
     #else
+    #include <poll.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
+    #include <time.h>
+    static double hs_now(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
+    static int hs_look(int fd, double seconds) {
+        struct pollfd one = {fd, POLLIN, 0};
+        double end = hs_now() + seconds;
+        do {
+            if (poll(&one, 1, 0) != 0) return 1;
+        } while (hs_now() < end);
+        return 0;
+    }
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
@@ -43,12 +59,21 @@ cdef extern from *:
     }
     static ssize_t hs_recv(int fd, struct iovec *iov, int n) { return readv(fd, iov, n); }
     #endif
+    #if defined(__linux__)
+    static void hs_wake_at(int fd, int size) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &size, sizeof size);
+    }
+    #else
+    static void hs_wake_at(int fd, int size) { }
+    #endif
     """
     struct iovec:
         void* iov_base
         size_t iov_len
     Py_ssize_t hs_send(int fd, iovec* iov, int n)
     Py_ssize_t hs_recv(int fd, iovec* iov, int n)
+    void hs_wake_at(int fd, int size)
+    bint hs_look(int fd, double seconds) nogil
     int _PyBytes_Resize(PyObject** body, Py_ssize_t size) except -1
     PyObject* NewBytes "PyBytes_FromStringAndSize"(char* data, Py_ssize_t size) except NULL
     char* BytesData "PyBytes_AS_STRING"(PyObject* body)
@@ -92,6 +117,7 @@ cdef enum:
     MOST_AHEAD = 128 * 1024
     LEAST_AHEAD = 4 * 1024
     LARGE_BODY = 32 * 1024
+    SOME_OF_BODY = 256 * 1024
     C_BATCH_BYTES = 64 * 1024
     C_BATCH_MESSAGES = 1024
     # A longer body is written from where it lies.
@@ -173,7 +199,7 @@ cdef class Wire:
     cdef bytes _stored
     cdef Py_ssize_t _pos
     cdef PyObject* _body
-    cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead
+    cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead, _wakes_at
     cdef int _body_flags
     cdef list _control, _buffers
     cdef Py_ssize_t _skipped
@@ -205,6 +231,7 @@ cdef class Wire:
             self._stored = decoder.give_rest()
         self._pos = 0
         self._ahead = MOST_AHEAD
+        self._wakes_at = 1
         self._uncut = True
         self._control = []
         self._buffers = []
@@ -229,6 +256,13 @@ cdef class Wire:
                 return
             if found != C_CUT_ALL:
                 self._owner.found(found)
+
+    def look(self, double seconds):
+        cdef bint came
+        cdef int fd = self.fd
+        with nogil:
+            came = hs_look(fd, seconds)
+        return came
 
     def outgoing(self):
         if self.flushing or self._dirty or self.blocked or not self.writes:
@@ -283,6 +317,21 @@ cdef class Wire:
             self._reading = False
 
     cdef int _read(self) except -1:
+        cdef int found = self._read_all()
+        cdef Py_ssize_t missing
+        # While a large body is coming, be woken for a good part of it, or its end.
+        if found == C_CUT_ALL and self._body != NULL and self.fd >= 0:
+            missing = self._body_size - self._body_have
+            missing = missing if missing < SOME_OF_BODY else SOME_OF_BODY
+            if missing != self._wakes_at:
+                self._wakes_at = missing
+                hs_wake_at(self.fd, <int> missing)
+        elif self._wakes_at > 1 and self.fd >= 0:
+            self._wakes_at = 1
+            hs_wake_at(self.fd, 1)
+        return found
+
+    cdef int _read_all(self) except -1:
         cdef Py_ssize_t room
         cdef Py_ssize_t left = self.turn_bytes
         cdef Py_ssize_t came
