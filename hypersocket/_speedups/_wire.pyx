@@ -60,10 +60,16 @@ cdef extern from *:
     static ssize_t hs_recv(int fd, struct iovec *iov, int n) { return readv(fd, iov, n); }
     #endif
     #if defined(__linux__)
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    static void hs_hold_unsent(int fd, int size) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &size, sizeof size);
+    }
     static void hs_wake_at(int fd, int size) {
         setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &size, sizeof size);
     }
     #else
+    static void hs_hold_unsent(int fd, int size) { }
     static void hs_wake_at(int fd, int size) { }
     #endif
     """
@@ -72,6 +78,7 @@ cdef extern from *:
         size_t iov_len
     Py_ssize_t hs_send(int fd, iovec* iov, int n)
     Py_ssize_t hs_recv(int fd, iovec* iov, int n)
+    void hs_hold_unsent(int fd, int size)
     void hs_wake_at(int fd, int size)
     bint hs_look(int fd, double seconds) nogil
     int _PyBytes_Resize(PyObject** body, Py_ssize_t size) except -1
@@ -123,6 +130,12 @@ cdef enum:
     # A longer body is written from where it lies.
     COPIED = 4 * 1024
     MOST_VECTORS = 64
+    # What the system may hold of what is not on its way yet: little, as trio has set it, keeps
+    # small messages in the processor's cache; bodies so long would go out in pieces.
+    HUGE_BODY = 128 * 1024
+    HELD = 16 * 1024
+    HELD_OF_HUGE = 1024 * 1024
+    SMALL_BATCHES = 64
     SPACE_OUT = C_BATCH_BYTES + COPIED + 64
 
 # Used within one call, and never while anything else runs.
@@ -202,6 +215,8 @@ cdef class Wire:
     cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead, _wakes_at
     cdef int _body_flags
     cdef list _control, _buffers
+    cdef bint _huge
+    cdef int _small_batches
     cdef Py_ssize_t _skipped
     cdef object _begun
     cdef Py_ssize_t _count, _bytes  # of the messages that were cut
@@ -645,6 +660,8 @@ cdef class Wire:
                     count = self._encode(sizes, &used, &total, &payload)
                     if count == 0:
                         return C_WRITTEN
+                    if self._huge or payload >= HUGE_BODY:
+                        self._suit_system(count > 0 and payload >= count * HUGE_BODY)
             if written >= self.turn_bytes:
                 return C_TURN_OVER
             if count < 0:
@@ -665,6 +682,19 @@ cdef class Wire:
             else:
                 self._wrote_begun(came)
         return C_WRITTEN
+
+    cdef int _suit_system(self, bint huge) except -1:
+        if huge:
+            self._small_batches = 0
+            if not self._huge:
+                self._huge = True
+                hs_hold_unsent(self.fd, HELD_OF_HUGE)
+        elif self._huge:
+            self._small_batches += 1
+            if self._small_batches == SMALL_BATCHES:
+                self._huge = False
+                hs_hold_unsent(self.fd, HELD)
+        return 0
 
     cdef Py_ssize_t _encode(
         self, Py_ssize_t* sizes, int* used, Py_ssize_t* total, Py_ssize_t* payload
