@@ -27,9 +27,25 @@ cdef extern from *:
     struct iovec { void *iov_base; size_t iov_len; };
     static hs_ssize_t hs_send(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
     static hs_ssize_t hs_recv(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
+    static int hs_look(int fd, double seconds) { return 0; }
     #else
+    #include <poll.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
+    #include <time.h>
+    static double hs_now(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
+    static int hs_look(int fd, double seconds) {
+        struct pollfd one = {fd, POLLIN, 0};
+        double end = hs_now() + seconds;
+        do {
+            if (poll(&one, 1, 0) != 0) return 1;
+        } while (hs_now() < end);
+        return 0;
+    }
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
@@ -42,12 +58,28 @@ cdef extern from *:
     }
     static ssize_t hs_recv(int fd, struct iovec *iov, int n) { return readv(fd, iov, n); }
     #endif
+    #if defined(__linux__)
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    static void hs_hold_unsent(int fd, int size) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &size, sizeof size);
+    }
+    static void hs_wake_at(int fd, int size) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &size, sizeof size);
+    }
+    #else
+    static void hs_hold_unsent(int fd, int size) { }
+    static void hs_wake_at(int fd, int size) { }
+    #endif
     """
     struct iovec:
         void* iov_base
         size_t iov_len
     Py_ssize_t hs_send(int fd, iovec* iov, int n)
     Py_ssize_t hs_recv(int fd, iovec* iov, int n)
+    void hs_hold_unsent(int fd, int size)
+    void hs_wake_at(int fd, int size)
+    bint hs_look(int fd, double seconds) nogil
     int _PyBytes_Resize(PyObject** body, Py_ssize_t size) except -1
     PyObject* NewBytes "PyBytes_FromStringAndSize"(char* data, Py_ssize_t size) except NULL
     char* BytesData "PyBytes_AS_STRING"(PyObject* body)
@@ -92,11 +124,18 @@ cdef enum:
     MOST_AHEAD = 128 * 1024
     LEAST_AHEAD = 4 * 1024
     LARGE_BODY = 32 * 1024
+    SOME_OF_BODY = 256 * 1024
     C_BATCH_BYTES = 64 * 1024
     C_BATCH_MESSAGES = 1024
     # A longer body is written from where it lies.
     COPIED = 4 * 1024
     MOST_VECTORS = 64
+    # What the system may hold of what is not on its way yet: little, as trio has set it, keeps
+    # small messages in the processor's cache; bodies so long would go out in pieces.
+    HUGE_BODY = 128 * 1024
+    HELD = 16 * 1024
+    HELD_OF_HUGE = 1024 * 1024
+    SMALL_BATCHES = 64
     # A batch that is as large as may be and takes one more; and all their headers, or some of them.
     SPACE_OUT = C_BATCH_BYTES + COPIED + 2048
 
@@ -174,9 +213,11 @@ cdef class Wire:
     cdef bytes _stored
     cdef Py_ssize_t _pos
     cdef PyObject* _body
-    cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead
+    cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead, _wakes_at
     cdef int _body_flags
     cdef list _control, _buffers
+    cdef bint _huge
+    cdef int _small_batches
     cdef Py_ssize_t _skipped
     cdef object _begun
     cdef bint _whole_begun, _made_room  # what is to be told when nothing is under way
@@ -207,6 +248,7 @@ cdef class Wire:
             self._stored = decoder.give_rest()
         self._pos = 0
         self._ahead = MOST_AHEAD
+        self._wakes_at = 1
         self._uncut = True
         self._control = []
         self._buffers = []
@@ -231,6 +273,13 @@ cdef class Wire:
                 return
             if found != C_CUT_ALL:
                 self._owner.found(found)
+
+    def look(self, double seconds):
+        cdef bint came
+        cdef int fd = self.fd
+        with nogil:
+            came = hs_look(fd, seconds)
+        return came
 
     def outgoing(self):
         if self.flushing or self._dirty or self.blocked or not self.writes:
@@ -288,6 +337,21 @@ cdef class Wire:
             self._reading = False
 
     cdef int _read(self) except -1:
+        cdef int found = self._read_all()
+        cdef Py_ssize_t missing
+        # While a large body is coming, be woken for a good part of it, or its end.
+        if found == C_CUT_ALL and self._body != NULL and self.fd >= 0:
+            missing = self._body_size - self._body_have
+            missing = missing if missing < SOME_OF_BODY else SOME_OF_BODY
+            if missing != self._wakes_at:
+                self._wakes_at = missing
+                hs_wake_at(self.fd, <int> missing)
+        elif self._wakes_at > 1 and self.fd >= 0:
+            self._wakes_at = 1
+            hs_wake_at(self.fd, 1)
+        return found
+
+    cdef int _read_all(self) except -1:
         cdef Py_ssize_t room
         # What is read after a command is for the next turn: a peer may write them without end.
         cdef Py_ssize_t left = 0 if self._goes_on else self.turn_bytes
@@ -645,6 +709,8 @@ cdef class Wire:
                 count = self._encode(sizes, &used, &total, &payload)
                 if count == 0:
                     return C_WRITTEN
+                if self._huge or payload >= HUGE_BODY:
+                    self._suit_system(count > 0 and payload >= count * HUGE_BODY)
         if written[0] >= self.turn_bytes:
             return C_TURN_OVER
         if count < 0:
@@ -668,6 +734,19 @@ cdef class Wire:
             self._begin(buffers, came)
         self._whole_begun = not self._buffers and self._begun is not None
         return C_GOES_ON
+
+    cdef int _suit_system(self, bint huge) except -1:
+        if huge:
+            self._small_batches = 0
+            if not self._huge:
+                self._huge = True
+                hs_hold_unsent(self.fd, HELD_OF_HUGE)
+        elif self._huge:
+            self._small_batches += 1
+            if self._small_batches == SMALL_BATCHES:
+                self._huge = False
+                hs_hold_unsent(self.fd, HELD)
+        return 0
 
     cdef Py_ssize_t _encode(
         self, Py_ssize_t* sizes, int* used, Py_ssize_t* total, Py_ssize_t* payload

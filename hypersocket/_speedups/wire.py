@@ -142,6 +142,13 @@ class Wire:
             if found != CUT_ALL:
                 self._owner.found(found)
 
+    def look(self, seconds: float) -> bool:  # noqa: ARG002 - so much for plain Python
+        """Whether something is there to be read, or comes within so many seconds.
+
+        Only the compiled form looks; it lets other threads run meanwhile.
+        """
+        return False
+
     def outgoing(self) -> None:
         """There is something to write, and was nothing before."""
         if self.flushing or self._dirty or self.blocked or not self.writes:
