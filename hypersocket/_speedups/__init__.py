@@ -33,6 +33,7 @@ if TYPE_CHECKING or FORM == "pure":
         frame_header,
     )
     from .paths import (
+        PASSED_OVER,
         PIECE,
         Budget,
         FilteredMultipartReceivePath,
@@ -48,7 +49,7 @@ if TYPE_CHECKING or FORM == "pure":
         ShortWays,
     )
     from .prefix_tree import PrefixTree
-    from .queues import PipeQueues, are_bytes
+    from .queues import PipeQueues, are_bytes, size_of
     from .turns import FairQueue, LoadBalancer
     from .wire import COMMAND_CAME, ENDED, Wire, forget_shared
 else:
@@ -62,6 +63,7 @@ else:
         frame_header,
     )
     from ._paths import (
+        PASSED_OVER,
         PIECE,
         Budget,
         FilteredMultipartReceivePath,
@@ -77,7 +79,7 @@ else:
         ShortWays,
     )
     from ._prefix_tree import PrefixTree
-    from ._queues import PipeQueues, are_bytes
+    from ._queues import PipeQueues, are_bytes, size_of
     from ._turns import FairQueue, LoadBalancer
     from ._wire import COMMAND_CAME, ENDED, Wire, forget_shared
 
@@ -89,6 +91,7 @@ __all__ = [
     "LARGE",
     "MODULES",
     "MORE",
+    "PASSED_OVER",
     "PIECE",
     "Budget",
     "FairQueue",
@@ -113,4 +116,5 @@ __all__ = [
     "encode_messages",
     "forget_shared",
     "frame_header",
+    "size_of",
 ]

@@ -32,8 +32,10 @@ cdef extern from *:
     void hs_set_am_send(object, sendfunc)
 
 PIECE = 12
+PASSED_OVER = 256
 cdef enum:
     C_PIECE = 12
+    C_PASSED_OVER = 256
 
 
 @cython.final
@@ -328,12 +330,14 @@ cdef class FilteredMultipartReceivePath(MultipartReceivePath):
 
 cdef object take_wanted(FairQueue queue, object covers, bint inverted):
     cdef object message
-    while True:
+    cdef int passed
+    for passed in range(C_PASSED_OVER):
         message = queue._take()
         if message is None:
             return None
         if <bint> covers(message if type(message) is bytes else message[0]) != inverted:
             return message
+    return None
 
 
 cdef class RoutedReceivePath(MultipartReceivePath):

@@ -22,6 +22,10 @@ PIECE = 12
 """A power of two: so many bytes of a message count as one more call."""
 
 
+PASSED_OVER = 256
+"""Messages that are not wanted, and are passed over, before others have their turn."""
+
+
 class Budget:
     """How many calls may still finish without a checkpoint; long messages count as several."""
 
@@ -339,7 +343,11 @@ class FilteredMultipartReceivePath(MultipartReceivePath):
 
 
 def _take_wanted(queue: turns.FairQueue, covers: Callable[[bytes], bool], inverted: bool) -> Any:
-    while (message := queue._take()) is not None:
+    # A peer may write what is not wanted without end; the slow way lets others run meanwhile.
+    for _ in range(PASSED_OVER):
+        message = queue._take()
+        if message is None:
+            return None
         if covers(message if isinstance(message, bytes) else message[0]) is not inverted:
             return message
     return None

@@ -47,6 +47,7 @@ class Receiver(ReceiveOptions, Socket):
         self._receivers: deque[_Waiter] = deque()
         self._head: list[Message] = []  # at most one, fetched and not yet taken
         self._handing_out = False
+        self._goes_on = False  # nothing was fetched, but more may be there
 
     async def recv(self) -> bytes:
         """Wait for a single-part message.
@@ -107,14 +108,20 @@ class Receiver(ReceiveOptions, Socket):
         await self._breathe()
         self._check_open()
         self._check_may_receive()
-        if not self._receivers:
+        while not self._receivers:
+            self._goes_on = False
             taken = self._take(form, most)
             if taken is not None:
                 return taken
-            if self._looks_first:
+            if self._looks_first and not self._goes_on:
                 self._host.poller.serve()
                 if not self._receivers and (taken := self._take(form, most)) is not None:
                     return taken
+            if not self._goes_on:
+                break
+            await trio.lowlevel.checkpoint()
+            self._check_open()
+            self._check_may_receive()
         waiter = _Waiter(self._receivers, form, most)
         self._receivers.append(waiter)
         return await self._host.poller.wait(waiter)
@@ -123,7 +130,11 @@ class Receiver(ReceiveOptions, Socket):
     def _recv_nowait(self, form: Form) -> Any:
         self._check_open()
         self._check_may_receive()
-        taken = None if self._receivers else self._take(form, 1)
+        taken = None
+        self._goes_on = not self._receivers
+        while taken is None and self._goes_on:
+            self._goes_on = False
+            taken = self._take(form, 1)
         if taken is None:
             raise trio.WouldBlock
         return taken
@@ -199,6 +210,9 @@ class Receiver(ReceiveOptions, Socket):
                 result: outcome.Outcome[Any] = outcome.Error(error)
             else:
                 if taken is None:
+                    if self._goes_on:
+                        self._goes_on = False
+                        continue
                     return
                 result = outcome.Value(taken)
             self._receivers.popleft()

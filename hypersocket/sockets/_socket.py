@@ -22,6 +22,7 @@ from .._speedups import (
     SendCall,
     SendPath,
     ShortWays,
+    size_of,
 )
 from .._stats import SocketStats
 from ..transports import Pipe, resolve
@@ -350,7 +351,7 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
 
 def cost_of(batch: list[bytes]) -> int:
     """What a batch takes from the budget: less than its messages one by one."""
-    return (len(batch) >> 3) + (len(batch) * len(batch[0]) >> PIECE)
+    return (len(batch) >> 3) + (size_of(batch) >> PIECE)
 
 
 def _current_run() -> trio.lowlevel.TrioToken:

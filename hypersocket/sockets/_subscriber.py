@@ -8,7 +8,12 @@ from typing import Any
 from .._message import Message
 from .._option_groups import ConflateOptions, SubscriberOptions
 from .._reasons import DropReason
-from .._speedups import FilteredMultipartReceivePath, FilteredReceivePath, PrefixTree
+from .._speedups import (
+    PASSED_OVER,
+    FilteredMultipartReceivePath,
+    FilteredReceivePath,
+    PrefixTree,
+)
 from ..transports import Pipe
 from ._publisher import topic_bytes
 from ._sending import BatchSender
@@ -123,10 +128,14 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
     def _fetch(self) -> Message | None:
         # A publisher filters; but it may not have heard yet what was cancelled, and multicast
         # brings everything.
-        while (message := super()._fetch()) is not None:
+        for _ in range(PASSED_OVER):
+            message = super()._fetch()
+            if message is None:
+                return None
             topic = message[0] if isinstance(message, list) else message
             if self._topics.covers(topic) is not self.invert_matching:
                 return message
+        self._goes_on = True
         return None
 
     def _fetch_singles(self, most: int) -> list[bytes]:
