@@ -118,7 +118,7 @@ Call = Callable[..., Awaitable[Any]]
 def worlds() -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
     return {
         "push and pull": (lambda: hs.Push(sndhwm=4), lambda: hs.Pull(rcvhwm=2)),
-        "pub and sub": (lambda: hs.Pub(), lambda: hs.Sub(subscribe="", rcvhwm=2)),
+        "pub and sub": (hs.Pub, lambda: hs.Sub(subscribe="", rcvhwm=2)),
         "dealer and router": (lambda: hs.Dealer(sndhwm=4), lambda: hs.Router(rcvhwm=2)),
     }
 
@@ -146,14 +146,15 @@ def test_an_interrupt_anywhere_within_send(what: str, scheme: str) -> None:
             if isinstance(sender, hs.Pub):
                 await sender.wait_subscribed("")
             recv = receives(receiver)
+            everywhere = Everywhere(place)
             try:
-                with Everywhere(place) as everywhere:
+                with everywhere:
                     await sender.send(b"first")
                 await trio.lowlevel.checkpoint()  # where it may have been kept for
             except KeyboardInterrupt:
                 pass
             await sender.send(b"second")
-            got = []
+            got: list[bytes] = []
             with trio.fail_after(2):
                 while got[-1:] != [b"second"]:
                     got.append(await recv())
@@ -184,8 +185,9 @@ def test_an_interrupt_anywhere_within_recv(what: str, scheme: str) -> None:
             left = place
             while len(got) < len(sent):
                 call = receiver.recv_multipart if what.endswith("router") else receiver.recv
+                everywhere = Everywhere(left)
                 try:
-                    with Everywhere(left) as everywhere, trio.fail_after(2):
+                    with everywhere, trio.fail_after(2):
                         message = await call()
                         got.append(message[-1] if isinstance(message, list) else message)
                 except KeyboardInterrupt:

@@ -344,7 +344,7 @@ class TestReading:
                 return got
 
     def test_thousands_of_small_frames(self) -> None:
-        sent = [b"%d" % number for number in range(50_000)]
+        sent: list[Any] = [b"%d" % number for number in range(50_000)]
         sent[100:100] = [[b"a"] * 90, b"x" * 70_000, [b""] * 3]
         with rigs() as made:
             for rig in made:
@@ -361,7 +361,7 @@ class TestReading:
             rig.push()
             rig.far.close()
             assert rig.drain() == [ENDED]
-            whole = [b"whole", [b"a" * 300, b"b" * 9000]]
+            whole: list[Any] = [b"whole", [b"a" * 300, b"b" * 9000]]
             count = sum(end >= len(encoded(whole[: n + 1])) for n in range(2))
             assert rig.take() == whole[:count]
             rig.close()
@@ -662,13 +662,13 @@ class TestPublishing:
     )
     def test_each_gets_its_own(self, steps: list[Any], sndbuf: int) -> None:
         """Pipes that are sent the same messages, though not all of them all."""
-        steps = [(in_full(messages), *more) for messages, *more in steps]
+        drawn = [(in_full(messages), *more) for messages, *more in steps]
         with rigs(count=5, sndbuf=sndbuf) as made:
             for group in (made[:5], made[5:]):
                 sent: list[list[Any]] = [[] for _ in group]
                 for rig in group:
                     rig.pipe.shares = True
-                for messages, left_out, forgets in steps:
+                for messages, left_out, forgets in drawn:
                     for message in messages:
                         for number, rig in enumerate(group):
                             if number not in left_out:
@@ -733,8 +733,8 @@ class TestMeanwhile:
             rig.pipe.shares = other.pipe.shares = shares
 
             def meddle(*_: Any, other: Rig = other) -> None:
-                for _ in range(10):
-                    other.pipe.send(b"?" * 2000)
+                for number in range(10):
+                    other.pipe.send(b"?%d" % number * 1000)
                 other.wire.flush()
                 other.pull()
 

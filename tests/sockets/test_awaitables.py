@@ -1,0 +1,105 @@
+"""What ``send`` and ``recv`` return can be used wherever a coroutine can."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Any
+
+import pytest
+import trio
+
+import hypersocket as hs
+
+from .worlds import joined
+
+
+async def test_they_can_be_started_as_tasks(here: str) -> None:
+    async with joined(hs.Pull(), hs.Push(), here) as (pull, push):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(push.send, b"by a task")
+            nursery.start_soon(pull.recv)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pull.recv_multipart)
+            nursery.start_soon(push.send, b"by another")
+        assert pull.stats().messages_in == 2
+
+
+def test_they_can_be_run() -> None:
+    """Outside of a run the socket is closed, which is what they say."""
+    made: list[Any] = []
+
+    async def main() -> None:
+        async with joined(hs.Pull(), hs.Push()) as (pull, push):
+            made.extend([pull, push])
+
+    trio.run(main)
+    for call in (made[0].recv, made[0].recv_multipart, lambda: made[1].send(b"x")):
+        with pytest.raises(trio.ClosedResourceError):
+            trio.run(call)
+
+
+async def test_a_send_that_is_awaited_twice_or_never(here: str) -> None:
+    async with joined(hs.Pull(), hs.Push(), here) as (pull, push):
+        push.send(b"never awaited, never sent")  # type: ignore[unused-coroutine]
+        call = push.send(b"once")
+        await call
+        with pytest.raises(RuntimeError, match="again"):
+            await call
+        del call
+        gc.collect()
+        await push.send(b"last")
+        assert [await pull.recv(), await pull.recv()] == [b"once", b"last"]
+
+
+async def test_a_receive_that_is_awaited_twice_or_never(here: str) -> None:
+    """Each time it is awaited is a call."""
+    async with joined(hs.Pull(), hs.Push(), here) as (pull, push):
+        for number in range(3):
+            await push.send(b"%d" % number)
+        pull.recv()  # type: ignore[unused-coroutine]
+        call = pull.recv()
+        assert [await call, await call, await pull.recv()] == [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize("trace", [sys.settrace, sys.setprofile], ids=["trace", "profile"])
+async def test_they_can_be_traced(trace: Any, here: str) -> None:
+    before = sys.gettrace() if trace is sys.settrace else sys.getprofile()
+    lines = 0
+
+    def follow(frame: Any, event: str, arg: Any) -> Any:
+        nonlocal lines
+        lines += 1
+        return follow
+
+    async def use() -> None:
+        for number in range(20):
+            await push.send(b"%d" % number)
+            await push.send_multipart([b"a", b"%d" % number])
+        for number in range(20):
+            assert await pull.recv() == b"%d" % number
+            assert await pull.recv_multipart() == [b"a", b"%d" % number]
+
+    async with joined(hs.Pull(), hs.Push(), here) as (pull, push):
+        trace(follow)
+        try:
+            await use()
+        finally:
+            trace(before)
+    assert lines > 0
+
+
+async def test_a_short_call_in_a_cancelled_scope_has_done_its_work(here: str) -> None:
+    """A cancellation is only delivered where others may run, and nothing was done then."""
+    async with joined(hs.Pull(), hs.Push(), here) as (pull, push):
+        done = 0
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            while True:
+                await push.send(b"%d" % done)
+                done += 1
+        await push.send(b"last")
+        with trio.fail_after(5):
+            for number in range(done):
+                assert await pull.recv() == b"%d" % number
+            assert await pull.recv() == b"last"
