@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._reasons import DropReason
 from .wire import forget_shared
@@ -129,8 +129,9 @@ class MultipartSendPath(SendPath):
     def _accepts(self, data: Any) -> bool:
         if type(data) is not list:
             return False
-        size = _size_of_frames(data)
-        if size < 0 or len(data) < 2 or not self._balancer._send(data[:]):
+        frames = cast("list[Any]", data)
+        size = _size_of_frames(frames)
+        if size < 0 or len(frames) < 2 or not self._balancer._send(frames[:]):
             return False
         self._budget.left -= 1 + (size >> PIECE)
         return True
@@ -156,13 +157,14 @@ class RoutedSendPath(SendPath):
     def _accepts(self, data: Any) -> bool:
         if type(data) is not list:
             return False
-        size = _size_of_frames(data)
-        if size < 0 or len(data) < 2:
+        frames = cast("list[Any]", data)
+        size = _size_of_frames(frames)
+        if size < 0 or len(frames) < 2:
             return False
-        pipe = self._peers.get(data[0])
+        pipe = self._peers.get(frames[0])
         if pipe is None or pipe.closing or not pipe._has_room():
             return False
-        pipe._send(data[1] if len(data) == 2 else data[1:])
+        pipe._send(frames[1] if len(frames) == 2 else frames[1:])
         self._budget.left -= 1 + (size >> PIECE)
         return True
 
@@ -196,13 +198,14 @@ class PublishPath(SendPath):
             return False
         topic = data
         if self._multipart:
-            if type(data) is not list or len(data) < 2:
+            if type(data) is not list:
                 return False
-            size = _size_of_frames(data)
-            if size < 0:
+            frames = cast("list[Any]", data)
+            size = _size_of_frames(frames)
+            if size < 0 or len(frames) < 2:
                 return False
-            topic = data[0]
-            data = data[:]
+            topic = frames[0]
+            data = frames[:]
         elif type(data) is bytes:
             size = len(data)
         else:
@@ -367,7 +370,7 @@ class RoutedReceivePath(MultipartReceivePath):
             return None
         pipe = self._queue.source
         # Taking it may have made room, and what was read next ended the connection.
-        name = self._lost.get(pipe, pipe.routing_id)
+        name: bytes = self._lost.get(pipe, pipe.routing_id)
         if isinstance(message, bytes):
             return [name, message]
         message.insert(0, name)

@@ -51,6 +51,7 @@ class Channel(Protocol):
 
     def look(self, seconds: float) -> bool:
         """Whether something is there to be read, or comes within so many seconds."""
+        ...
 
 
 class Timed(Protocol):
