@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .._reasons import DropReason
 from .wire import forget_shared
@@ -129,7 +129,7 @@ class MultipartSendPath(SendPath):
     def _accepts(self, data: Any) -> bool:
         if type(data) is not list:
             return False
-        frames = cast("list[Any]", data)
+        frames: list[Any] = data
         size = _size_of_frames(frames)
         if size < 0 or len(frames) < 2 or not self._balancer._send(frames[:]):
             return False
@@ -157,7 +157,7 @@ class RoutedSendPath(SendPath):
     def _accepts(self, data: Any) -> bool:
         if type(data) is not list:
             return False
-        frames = cast("list[Any]", data)
+        frames: list[Any] = data
         size = _size_of_frames(frames)
         if size < 0 or len(frames) < 2:
             return False
@@ -200,7 +200,7 @@ class PublishPath(SendPath):
         if self._multipart:
             if type(data) is not list:
                 return False
-            frames = cast("list[Any]", data)
+            frames: list[Any] = data
             size = _size_of_frames(frames)
             if size < 0 or len(frames) < 2:
                 return False
@@ -370,7 +370,7 @@ class RoutedReceivePath(MultipartReceivePath):
             return None
         pipe = self._queue.source
         # Taking it may have made room, and what was read next ended the connection.
-        name: bytes = self._lost.get(pipe, pipe.routing_id)
+        name: Any = self._lost.get(pipe, pipe.routing_id)
         if isinstance(message, bytes):
             return [name, message]
         message.insert(0, name)
