@@ -113,6 +113,10 @@ class SendPath:
         return True
 
 
+def _as_list(frames: Any) -> list[Any] | None:
+    return frames if type(frames) is list else None
+
+
 def _size_of_frames(frames: list[Any]) -> int:
     """Bytes in all frames; -1 where one is not of bytes."""
     size = 0
@@ -127,9 +131,9 @@ class MultipartSendPath(SendPath):
     """The same for messages of several frames."""
 
     def _accepts(self, data: Any) -> bool:
-        if type(data) is not list:
+        frames = _as_list(data)
+        if frames is None:
             return False
-        frames: list[Any] = data
         size = _size_of_frames(frames)
         if size < 0 or len(frames) < 2 or not self._balancer._send(frames[:]):
             return False
@@ -155,9 +159,9 @@ class RoutedSendPath(SendPath):
         self._peers = peers
 
     def _accepts(self, data: Any) -> bool:
-        if type(data) is not list:
+        frames = _as_list(data)
+        if frames is None:
             return False
-        frames: list[Any] = data
         size = _size_of_frames(frames)
         if size < 0 or len(frames) < 2:
             return False
@@ -198,9 +202,9 @@ class PublishPath(SendPath):
             return False
         topic = data
         if self._multipart:
-            if type(data) is not list:
+            frames = _as_list(data)
+            if frames is None:
                 return False
-            frames: list[Any] = data
             size = _size_of_frames(frames)
             if size < 0 or len(frames) < 2:
                 return False
