@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from .._reasons import DropReason
 from .wire import forget_shared
@@ -113,8 +113,8 @@ class SendPath:
         return True
 
 
-def _as_list(frames: Any) -> list[Any] | None:
-    return frames if type(frames) is list else None
+def _is_list(frames: object) -> TypeGuard[list[Any]]:
+    return type(frames) is list
 
 
 def _size_of_frames(frames: list[Any]) -> int:
@@ -131,11 +131,10 @@ class MultipartSendPath(SendPath):
     """The same for messages of several frames."""
 
     def _accepts(self, data: Any) -> bool:
-        frames = _as_list(data)
-        if frames is None:
+        if not _is_list(data):
             return False
-        size = _size_of_frames(frames)
-        if size < 0 or len(frames) < 2 or not self._balancer._send(frames[:]):
+        size = _size_of_frames(data)
+        if size < 0 or len(data) < 2 or not self._balancer._send(data[:]):
             return False
         self._budget.left -= 1 + (size >> PIECE)
         return True
@@ -159,16 +158,15 @@ class RoutedSendPath(SendPath):
         self._peers = peers
 
     def _accepts(self, data: Any) -> bool:
-        frames = _as_list(data)
-        if frames is None:
+        if not _is_list(data):
             return False
-        size = _size_of_frames(frames)
-        if size < 0 or len(frames) < 2:
+        size = _size_of_frames(data)
+        if size < 0 or len(data) < 2:
             return False
-        pipe = self._peers.get(frames[0])
+        pipe = self._peers.get(data[0])
         if pipe is None or pipe.closing or not pipe._has_room():
             return False
-        pipe._send(frames[1] if len(frames) == 2 else frames[1:])
+        pipe._send(data[1] if len(data) == 2 else data[1:])
         self._budget.left -= 1 + (size >> PIECE)
         return True
 
@@ -202,14 +200,13 @@ class PublishPath(SendPath):
             return False
         topic = data
         if self._multipart:
-            frames = _as_list(data)
-            if frames is None:
+            if not _is_list(data):
                 return False
-            size = _size_of_frames(frames)
-            if size < 0 or len(frames) < 2:
+            size = _size_of_frames(data)
+            if size < 0 or len(data) < 2:
                 return False
-            topic = frames[0]
-            data = frames[:]
+            topic = data[0]
+            data = data[:]
         elif type(data) is bytes:
             size = len(data)
         else:
