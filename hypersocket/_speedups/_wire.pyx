@@ -13,9 +13,8 @@ from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memset
 
 from hypersocket._speedups._framing cimport FrameDecoder
-from hypersocket._speedups._queues cimport PipeQueues, Queue
+from hypersocket._speedups._queues cimport PipeQueues, Queue, size_of
 
-from hypersocket._message import size_of
 from hypersocket._reasons import Reason
 from hypersocket._speedups._framing import encode_messages, wire_size
 
@@ -106,6 +105,7 @@ cdef enum:
     C_WRITTEN = 0
     C_BLOCKED = 1
     C_TURN_OVER = 2
+    C_GOES_ON = 3
     MORE_FLAG = 1
     LONG_FLAG = 2
     COMMAND_FLAG = 4
@@ -136,7 +136,8 @@ cdef enum:
     HELD = 16 * 1024
     HELD_OF_HUGE = 1024 * 1024
     SMALL_BATCHES = 64
-    SPACE_OUT = C_BATCH_BYTES + COPIED + 64
+    # A batch that is as large as may be and takes one more; and all their headers, or some of them.
+    SPACE_OUT = C_BATCH_BYTES + COPIED + 2048
 
 # Used within one call, and never while anything else runs.
 cdef unsigned char* space_in = <unsigned char*> malloc(SPACE_IN)
@@ -208,7 +209,7 @@ cdef class Wire:
     cdef list _dirty_list
     cdef bint _dirty
     cdef Py_ssize_t _fits, _most_frames
-    cdef bint _uncut, _reading, _drained, _commanded
+    cdef bint _uncut, _reading, _drained, _commanded, _goes_on
     cdef bytes _stored
     cdef Py_ssize_t _pos
     cdef PyObject* _body
@@ -219,6 +220,7 @@ cdef class Wire:
     cdef int _small_batches
     cdef Py_ssize_t _skipped
     cdef object _begun
+    cdef bint _whole_begun, _made_room  # what is to be told when nothing is under way
     cdef Py_ssize_t _count, _bytes  # of the messages that were cut
 
     def __cinit__(self):
@@ -300,10 +302,13 @@ cdef class Wire:
             return 0
         self.flushing = True
         try:
-            if self.has_control:
-                self.has_control = False
-                self._owner.add_control()
-            found = self._write()
+            while True:
+                if self.has_control:
+                    self.has_control = False
+                    self._owner.add_control()
+                found = self._write()
+                if found != C_WRITTEN or not self.has_control:
+                    break
         except OSError:
             self._owner.write_failed()
             return 0
@@ -348,11 +353,13 @@ cdef class Wire:
 
     cdef int _read_all(self) except -1:
         cdef Py_ssize_t room
-        cdef Py_ssize_t left = self.turn_bytes
+        # What is read after a command is for the next turn: a peer may write them without end.
+        cdef Py_ssize_t left = 0 if self._goes_on else self.turn_bytes
         cdef Py_ssize_t came
+        self._goes_on = False
         self._drained = False
         self._count = 0
-        while True:
+        while self.fd >= 0:
             room = self._pipe._room_in()
             if room == 0:
                 return C_NO_ROOM
@@ -360,9 +367,10 @@ cdef class Wire:
                 self._cut_stored(room)
                 if self._commanded:
                     self._commanded = False
+                    self._goes_on = True
                     return C_COMMAND_CAME
                 continue
-            if self.fd < 0 or self._drained or left <= 0:
+            if self._drained or left <= 0:
                 return C_CUT_ALL
             if self._count > 0 and self.turn_bytes - left >= ENOUGH:
                 return C_CUT_ALL
@@ -375,7 +383,9 @@ cdef class Wire:
             left -= came
             if self._commanded:
                 self._commanded = False
+                self._goes_on = True
                 return C_COMMAND_CAME
+        return C_CUT_ALL
 
     cdef int _cut_stored(self, Py_ssize_t room) except -1:
         cdef bytes stored = self._stored
@@ -476,27 +486,32 @@ cdef class Wire:
         """Cut messages out of ``data`` into the pipe.
 
         What is left is kept before anybody is told, for ``data`` may be space_in. Till then no
-        other code may run, so not the garbage collector either: it calls what it finds.
+        other code may run: nothing that is written in Python, where another thread may have its
+        turn, and not the garbage collector, which calls what it finds.
         """
         cdef PipeQueues pipe = self._pipe
         cdef bint was_empty = pipe._count_incoming() == 0
-        cdef list news = [] if pipe._conflate else None
+        cdef list news = None
         cdef object error = None
         cdef int collects = PyGC_Disable()
         try:
-            self._cut_frames(data, &pos, end, room, news)
-        except BaseException as raised:
-            error = raised
-        if pos >= end:
-            self._stored = None
-            self._pos = 0
-        elif stored is not None:
-            self._pos = pos
-        else:
-            self._stored = PyBytes_FromStringAndSize(<const char*> data + pos, end - pos)
-            self._pos = 0
-        if collects:
-            PyGC_Enable()
+            try:
+                if pipe._conflate:
+                    news = []
+                self._cut_frames(data, &pos, end, room, news)
+            except BaseException as raised:
+                error = raised
+            if pos >= end:
+                self._stored = None
+                self._pos = 0
+            elif stored is not None:
+                self._pos = pos
+            else:
+                self._stored = PyBytes_FromStringAndSize(<const char*> data + pos, end - pos)
+                self._pos = 0
+        finally:
+            if collects:
+                PyGC_Enable()
         self._uncut = self._commanded or self._count >= room
         if news is not None:
             if news:
@@ -540,9 +555,8 @@ cdef class Wire:
                     break
                 announced = read_size(data + pos + 1) if flags & LONG_FLAG else data[pos + 1]
                 if (
-                    announced > <unsigned long long> (1 << 62)
-                    or <Py_ssize_t> announced > self._fits - decoder._parts_size
-                    or self._fits < 0
+                    self._fits < 0
+                    or announced > <unsigned long long> (self._fits - decoder._parts_size)
                     or decoder._parts is not None
                     and PyList_GET_SIZE(decoder._parts) >= self._most_frames
                 ):
@@ -616,6 +630,15 @@ cdef class Wire:
         """A command, or a mistake, which the decoder explains."""
         cdef FrameDecoder decoder = self._decoder
         cdef Py_ssize_t left
+        cdef Py_ssize_t header = 9 if data[0] & LONG_FLAG else 2
+        cdef unsigned long long announced
+        if have > header:
+            # This frame alone; and where it is not whole, no more than tells whether it may come.
+            announced = read_size(data + 1) if header == 9 else data[1]
+            if announced <= <unsigned long long> (have - header):
+                have = header + <Py_ssize_t> announced
+            else:
+                have = header + 1
         decoder.feed(PyBytes_FromStringAndSize(<const char*> data, have))
         frame = decoder.next_frame(-1, Reason.BAD_FRAME)
         left = len(decoder.give_rest())
@@ -642,46 +665,75 @@ cdef class Wire:
         return self._write()
 
     cdef int _write(self) except -1:
+        """Write until there is an answer.
+
+        Between looking at what is next and noting what the system took of it no other code may
+        run, so not the garbage collector either: it might send, or write by another connection.
+        """
+        cdef PipeQueues pipe = self._pipe
         cdef Py_ssize_t written = 0
+        cdef int found, collects
+        while self.fd >= 0:
+            collects = PyGC_Disable()
+            try:
+                found = self._write_once(&written)
+            finally:
+                if collects:
+                    PyGC_Enable()
+            if found != C_GOES_ON:
+                return found
+            if self._whole_begun:
+                self._whole_begun = False
+                message = self._begun
+                self._begun = None
+                pipe._written(1, size_of(message))
+            elif self._made_room:
+                self._made_room = False
+                pipe._room_again()
+        return C_WRITTEN
+
+    cdef int _write_once(self, Py_ssize_t* written) except -1:
         cdef Py_ssize_t came
-        cdef Py_ssize_t count
+        cdef Py_ssize_t count = 0
         cdef Py_ssize_t total = 0
         cdef Py_ssize_t payload = 0
         cdef int used = 0
         cdef Py_ssize_t sizes[C_BATCH_MESSAGES]
-        while self.fd >= 0:
-            count = 0
-            if not self._buffers:
-                if self._control:
-                    self._buffers = [b"".join(self._control)]
-                    self._control.clear()
-                    self._skipped = 0
-                else:
-                    count = self._encode(sizes, &used, &total, &payload)
-                    if count == 0:
-                        return C_WRITTEN
-                    if self._huge or payload >= HUGE_BODY:
-                        self._suit_system(count > 0 and payload >= count * HUGE_BODY)
-            if written >= self.turn_bytes:
-                return C_TURN_OVER
-            if count < 0:
-                self._begin(0)
-                count = 0
-            if count == 0:
-                used = self._point()
-            came = hs_send(self.fd, vectors, used)
-            if came < 0:
-                if errno == EINTR:
-                    continue
-                if errno == EAGAIN:
-                    return C_BLOCKED
-                PyErr_SetFromErrno(OSError)
-            written += came
-            if count > 0:
-                self._wrote(sizes, count, came, total, payload)
+        cdef list buffers = self._buffers
+        if not buffers:
+            self._skipped = 0
+            if self._control:
+                self._buffers = buffers = [b"".join(self._control)]
+                self._control.clear()
             else:
-                self._wrote_begun(came)
-        return C_WRITTEN
+                count = self._encode(sizes, &used, &total, &payload)
+                if count == 0:
+                    return C_WRITTEN
+                if self._huge or payload >= HUGE_BODY:
+                    self._suit_system(count > 0 and payload >= count * HUGE_BODY)
+        if written[0] >= self.turn_bytes:
+            return C_TURN_OVER
+        if count < 0:
+            buffers = []
+            encode_messages([self._pipe._outbox.look(0)], buffers)
+        if count <= 0:
+            used = self._point(buffers)
+        came = hs_send(self.fd, vectors, used)
+        if came < 0:
+            if errno == EINTR:
+                return C_GOES_ON
+            if errno == EAGAIN:
+                return C_BLOCKED
+            PyErr_SetFromErrno(OSError)
+        written[0] += came
+        if count > 0:
+            self._wrote(sizes, count, came, total, payload)
+        elif count == 0:
+            self._skip(came)
+        elif came > 0:
+            self._begin(buffers, came)
+        self._whole_begun = not self._buffers and self._begun is not None
+        return C_GOES_ON
 
     cdef int _suit_system(self, bint huge) except -1:
         if huge:
@@ -726,7 +778,7 @@ cdef class Wire:
         shared_batch = None
         while (
             place < last and count < C_BATCH_MESSAGES and bodies < C_BATCH_BYTES
-            and vector + 2 < MOST_VECTORS
+            and vector + 2 < MOST_VECTORS and filled + 9 + COPIED <= SPACE_OUT
         ):
             message = <PyObject*> PyList_GET_ITEM(items, place)
             is_list = not PyBytes_CheckExact(<object> message)
@@ -799,9 +851,10 @@ cdef class Wire:
     ) except -1:
         cdef PipeQueues pipe = self._pipe
         cdef Py_ssize_t whole = 0
+        cdef list buffers
+        self._made_room = True
         if came == total:
             pipe._went_out(count, payload)
-            pipe._room_again()
             return 0
         payload = 0
         while whole < count and sizes[whole] <= came:
@@ -809,25 +862,24 @@ cdef class Wire:
             payload += size_of(pipe._outbox.look(whole))
             whole += 1
         pipe._went_out(whole, payload)
+        self._made_room = whole > 0
         if came:
-            self._begin(came)
-        if whole:
-            pipe._room_again()
+            buffers = []
+            encode_messages([pipe._outbox.look(0)], buffers)
+            self._begin(buffers, came)
         return 0
 
-    cdef int _begin(self, Py_ssize_t written) except -1:
-        """Take the next message, of which so many bytes were written."""
+    cdef int _begin(self, list buffers, Py_ssize_t written) except -1:
+        """Take the next message, of whose buffers so many bytes were written."""
         self._begun = self._pipe.take_outgoing(1, 1)[0]
-        self._buffers = []
-        self._skipped = 0
-        encode_messages([self._begun], self._buffers)
+        self._buffers = buffers
         self._skip(written)
         return 0
 
-    cdef int _point(self) except -1:
-        """Point ``vectors`` at what is left of what was begun."""
+    cdef int _point(self, list buffers) except -1:
+        """Point ``vectors`` at buffers, past what was written of the first."""
         cdef int used = 0
-        for buffer in self._buffers:
+        for buffer in buffers:
             if used == MOST_VECTORS:
                 break
             vectors[used].iov_base = PyBytes_AS_STRING(buffer)
@@ -836,14 +888,6 @@ cdef class Wire:
         vectors[0].iov_base = <char*> vectors[0].iov_base + self._skipped
         vectors[0].iov_len -= self._skipped
         return used
-
-    cdef int _wrote_begun(self, Py_ssize_t came) except -1:
-        self._skip(came)
-        if not self._buffers and self._begun is not None:
-            message = self._begun
-            self._begun = None
-            self._pipe._written(1, size_of(message))
-        return 0
 
     cdef int _skip(self, Py_ssize_t count) except -1:
         cdef Py_ssize_t done = 0
