@@ -328,8 +328,9 @@ class Wire:
             whole += 1
         pipe._went_out(whole, size)
         if count:
-            self._begun = pipe.take_outgoing(1, 1)[0]
-            encode_messages([self._begun], self._buffers)
+            begun: Message = pipe.take_outgoing(1, 1)[0]
+            self._begun = begun
+            encode_messages([begun], self._buffers)
             self._skip(count)
         if whole:
             pipe.room_again()
