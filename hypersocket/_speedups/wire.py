@@ -30,6 +30,9 @@ READ_SIZE = 128 * 1024
 TURN_BYTES = 4 * 1024 * 1024
 """Bytes that one call reads or writes at most, before others have their turn."""
 
+MOST_BUFFERS = 1024
+"""What one system call takes: ``IOV_MAX`` of Linux."""
+
 BATCH_BYTES = 64 * 1024
 BATCH_MESSAGES = 1024
 """Bounds of what is encoded for one system call."""
@@ -279,7 +282,7 @@ class Wire:
                 self._forget(batch)
                 return TURN_OVER
             try:
-                count = os.writev(self.fd, self._buffers)
+                count = os.writev(self.fd, self._buffers[:MOST_BUFFERS])
             except BlockingIOError:
                 self._forget(batch)
                 return BLOCKED
