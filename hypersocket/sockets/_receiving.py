@@ -17,7 +17,7 @@ from ._socket import Socket, cost_of
 
 Form = Literal["single", "multipart", "many"]
 
-_AT_ONCE = 1024
+_AT_ONCE = 256
 """A batch ends with so many messages, or with those that were there if they are more."""
 
 
@@ -104,7 +104,10 @@ class Receiver(ReceiveOptions, Socket):
 
     @trio.lowlevel.enable_ki_protection  # between queue and wait; a checkpoint tells of it
     async def _recv(self, form: Form, most: int) -> Any:
-        await self._breathe()
+        if self._budget.left > 0:
+            self._budget.left -= 1
+        else:
+            await self._breathe()
         self._check_open()
         self._check_may_receive()
         if not self._receivers:
