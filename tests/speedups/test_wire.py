@@ -13,6 +13,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -320,12 +321,12 @@ class TestReading:
         plain, compiled = made
         got: list[Any] = []
         ends = data.draw(st.booleans())
-        for piece in pieces(data, wire):
+        counts = data.draw(st.lists(st.sampled_from([0, 1, ALL]), min_size=1, max_size=9))
+        for piece, count in zip(pieces(data, wire), cycle(counts), strict=False):
             for rig in made:
                 rig.backlog += piece
             found = plain.drain()
             assert compiled.drain() == found
-            count = data.draw(st.sampled_from([0, 1, ALL]))
             taken = plain.take(count)
             assert compiled.take(count) == taken
             got += taken
