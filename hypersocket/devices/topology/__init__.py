@@ -1,0 +1,29 @@
+"""Topology files: devices, and the sockets around them, composed in one file.
+
+::
+
+    from hypersocket.devices import topology
+
+    await topology.run(topology.load("shop.toml"))
+"""
+
+from __future__ import annotations
+
+from ._errors import Problem, TopologyError
+from ._links import Link, links_of
+from ._load import load, loads
+from ._spec import DeviceSpec, ProgramSpec, SocketSpec, Source, Topology
+
+__all__ = [
+    "DeviceSpec",
+    "Link",
+    "Problem",
+    "ProgramSpec",
+    "SocketSpec",
+    "Source",
+    "Topology",
+    "TopologyError",
+    "links_of",
+    "load",
+    "loads",
+]
