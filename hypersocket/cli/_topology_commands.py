@@ -1,0 +1,127 @@
+"""``hypersocket run``, ``check`` and ``graph``: networks that are written down in a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import click
+import trio
+
+from ._command import Command
+from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
+from ._types import split_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+Work: TypeAlias = Callable[[], int]
+
+
+def _file(function: F) -> F:
+    decorators = [
+        click.argument(
+            "file", metavar="TOPOLOGY.toml", type=click.Path(exists=True, dir_okay=False)
+        ),
+        click.option(
+            "--set",
+            "variables",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Give a variable of the file another value. Repeatable.",
+        ),
+    ]
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def _load(file: str, variables: tuple[str, ...]) -> Any:
+    from ..devices import topology
+
+    try:
+        return topology.load(file, variables=split_options(variables, "--set"))
+    except topology.TopologyError as error:
+        raise Failed(str(error), BAD_USAGE) from None
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "hypersocket run plant.toml": "Run all that the file describes",
+        "hypersocket run plant.toml --only mixer --only packer": "Run two parts of it here",
+        "kill -HUP PID": "Read the file again, and change only what has changed",
+    },
+)
+@_file
+@click.option("--only", multiple=True, metavar="NAME", help="Run this part alone. Repeatable.")
+@click.option("--metrics", metavar="HOST:PORT", help="Where to serve OpenMetrics over HTTP.")
+def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: str | None) -> Work:
+    """Run the devices of a topology file, and look after them.
+
+    SIGHUP reads the file again. SIGINT and SIGTERM end it, when all that was accepted is handed on.
+    """
+
+    def work() -> int:
+        from ..devices import topology
+
+        loaded = _load(file, variables)
+
+        async def run_all() -> None:
+            await topology.run(loaded, only=only, metrics=metrics)
+
+        try:
+            trio.run(run_all)
+        except topology.TopologyError as error:
+            raise Failed(str(error), BAD_USAGE) from None
+        return SUCCEEDED
+
+    return work
+
+
+@click.command(
+    cls=Command,
+    examples={"hypersocket check plant.toml": "Say what is wrong with a file, or that nothing is"},
+)
+@_file
+def check(file: str, variables: tuple[str, ...]) -> Work:
+    """Check a topology file without running it."""
+
+    def work() -> int:
+        _load(file, variables)
+        print(f"{file}: nothing is wrong with it")
+        return SUCCEEDED
+
+    return work
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "hypersocket graph plant.toml -o plant.svg": "Draw a picture",
+        "hypersocket graph plant.toml | rsvg-convert > plant.png": "Make another kind of it",
+    },
+)
+@_file
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.svg",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Where to write it; standard output by default.",
+)
+def graph(file: str, variables: tuple[str, ...], output: str | None) -> Work:
+    """Draw a topology file as SVG."""
+
+    def work() -> int:
+        from ..devices import topology
+
+        picture = topology.graph(_load(file, variables))
+        if output is None or output == "-":
+            sys.stdout.write(picture)
+        else:
+            Path(output).write_text(picture, encoding="utf-8")
+            say(f"wrote {output}")
+        return SUCCEEDED
+
+    return work
