@@ -9,21 +9,29 @@
 
 from __future__ import annotations
 
+from ._child import ChildStatus, DeviceFailed
 from ._errors import Problem, TopologyError
 from ._links import Link, links_of
 from ._load import load, loads
+from ._run import Running, run
+from ._service import load_from
 from ._spec import DeviceSpec, ProgramSpec, SocketSpec, Source, Topology
 
 __all__ = [
+    "ChildStatus",
+    "DeviceFailed",
     "DeviceSpec",
     "Link",
     "Problem",
     "ProgramSpec",
+    "Running",
     "SocketSpec",
     "Source",
     "Topology",
     "TopologyError",
     "links_of",
     "load",
+    "load_from",
     "loads",
+    "run",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ..._errors import EndpointError
 from ...sockets import Socket
 from ...zmtp import COMPATIBLE
-from .._pairing import PairingError, check_pairing
+from .._pairing import CAPTURES, CONTROLS, KINDS, PairingError, check_pairing
 from ._errors import NOTHING, Key, did_you_mean
 from ._links import End, ends_of, links_of, reachable
 from ._model import DeviceTable, PlainSocketTable, SocketTable, TopologyTable
@@ -23,15 +24,10 @@ from ._spec import (
 )
 from ._variables import Report, Text
 
-_TYPES_OF = {
-    "queue": ("ROUTER", "DEALER"),
-    "forwarder": ("XSUB", "XPUB"),
-    "streamer": ("PULL", "PUSH"),
-}
 _ATTACHED = {
-    "capture": ("PUB", ("PUB", "XPUB", "PUSH", "DEALER", "PAIR")),
-    "control": ("REP", ("REP", "PAIR")),
-    "monitor": ("PUB", ("PUB", "XPUB")),
+    "capture": ("PUB", CAPTURES),
+    "control": ("REP", CONTROLS),
+    "monitor": ("PUB", ("PUB",)),
 }
 """The type that each has by default, and those that it may have."""
 
@@ -42,13 +38,14 @@ class Checker:
     Args:
         table: the file.
         report: takes mistakes.
-        left_out: names that the table lacks because they were wrong.
+        left_out: keys that the table lacks because they were wrong.
     """
 
-    def __init__(self, table: TopologyTable, report: Report, left_out: Set[str]) -> None:
+    def __init__(self, table: TopologyTable, report: Report, left_out: AbstractSet[Key]) -> None:
         self._table = table
         self._report = report
         self._left_out = left_out
+        self._names_left_out = {key[1] for key in left_out if len(key) == 2}
 
     def topology(self, file: str, variables: Mapping[str, Any]) -> Topology:
         """The topology; to be thrown away where something was reported."""
@@ -116,34 +113,28 @@ class Checker:
         )
 
     def _pair(self, key: Key, table: DeviceTable) -> tuple[str, str]:
-        """The types of frontend and backend."""
-        default = _TYPES_OF.get(table.kind)
-        if default is not None and table.balance == "least-outstanding":
+        """The types of frontend and backend; empty where they are missing."""
+        default = KINDS.get(table.kind, ("", ""))
+        if table.kind == "queue" and table.balance == "least-outstanding":
             default = ("ROUTER", "ROUTER")
-        if default is None:
-            for side, given in (("frontend", table.frontend), ("backend", table.backend)):
-                if given.type is None:
-                    text = "this is missing: a proxy takes any two types that fit, so name them"
-                    self._report((*key, side, "type"), NOTHING, text)
-            default = ("", "")
         front, back = table.frontend.type or default[0], table.backend.type or default[1]
-        if not (front and back):
-            return front, back
-        if table.kind != "proxy" and (front, back) != default:
-            side = "frontend" if front != default[0] else "backend"
-            what = table.kind
-            if table.balance == "least-outstanding":
-                what += " with balance = \"least-outstanding\""
-            text = (
-                f"the {side} of a {what} is a {default[side == 'backend']};"
-                " a proxy takes any two types that fit"
-            )
-            self._report((*key, side, "type"), front if side == "frontend" else back, text)
-        elif table.kind == "proxy":
+        for side, type_ in (("frontend", front), ("backend", back)):
+            if not type_:
+                text = "this is missing: a proxy takes any two types that fit, so name them"
+                self._report((*key, side, "type"), NOTHING, text)
+        if front and back:
             try:
-                check_pairing(front, back)
+                check_pairing(front, back, table.kind, table.balance)
             except PairingError as error:
-                self._report(key, NOTHING, str(error))
+                given = [
+                    (side, one.type)
+                    for side, one in (("frontend", table.frontend), ("backend", table.backend))
+                    if one.type is not None
+                ]
+                if len(given) == 1:
+                    self._report((*key, given[0][0], "type"), given[0][1], str(error))
+                else:
+                    self._report(key, NOTHING, str(error))
         return front, back
 
     def _attached(self, key: Key, side: str, table: SocketTable | None) -> SocketSpec | None:
@@ -173,7 +164,8 @@ class Checker:
         )
 
     def _socket(self, key: Key, table: SocketTable | PlainSocketTable, type_: str) -> SocketSpec:
-        if not (table.bind or table.connect):
+        were_wrong = self._left_out & {(*key, "bind"), (*key, "connect")}
+        if not (table.bind or table.connect or were_wrong):
             text = "it binds nothing and connects to nothing: give it bind or connect"
             self._report(key, NOTHING, text)
         for index, endpoint in enumerate(table.bind):
@@ -191,7 +183,8 @@ class Checker:
         try:
             SOCKET_TYPES["PAIR"](**{how: endpoint})
         except EndpointError as error:
-            self._report(key, endpoint, str(error).removeprefix(f"{endpoint!r}").lstrip(": "))
+            text = str(error).removeprefix(f"{endpoint!r}").lstrip(": ")
+            self._report(key, endpoint, text.replace("is no endpoint", "this is no endpoint", 1))
             return False
         return True
 
@@ -213,7 +206,7 @@ class Checker:
             return self._refer(key, endpoint, target.bind, device.host)
         if program is not None and not dot:
             return self._refer(key, endpoint, program.bind, program.host)
-        if name in self._left_out:
+        if name in self._names_left_out:
             return endpoint
         known = [f"{one}.{s}" for one in self._table.devices for s in ("frontend", "backend")]
         known += list(self._table.sockets)
@@ -268,9 +261,7 @@ class Checker:
                     self._report((*_key_of(end, topology), "bind", index), endpoint, text)
 
     def _check_peers(self, topology: Topology) -> None:
-        types = {
-            end: spec.type for end, spec, _ in ends_of(topology.devices, topology.sockets)
-        }
+        types = {end: spec.type for end, spec, _ in ends_of(topology.devices, topology.sockets)}
         for link in links_of(topology):
             if link.binding is None:
                 continue

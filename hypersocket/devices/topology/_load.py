@@ -76,8 +76,8 @@ class _Reader:
 
     data: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def validate(self, model: type[BaseModel], data: dict[str, Any]) -> tuple[Any, set[str]]:
-        """The model, and the names of devices and sockets that had to be left out.
+    def validate(self, model: type[BaseModel], data: dict[str, Any]) -> tuple[Any, set[Key]]:
+        """The model, and the keys that had to be left out.
 
         What is wrong is reported and left out, so that the rest can be looked at too.
         """
@@ -86,14 +86,14 @@ class _Reader:
         from ._messages import findings
 
         self.data = data
-        rest, left_out = copy.deepcopy(data), set[str]()
+        rest, left_out = copy.deepcopy(data), set[Key]()
         while True:
             try:
                 return model.model_validate(rest), left_out
             except ValidationError as error:
                 for key, value, text in findings(error, model):
                     self.report(key, value, text)
-                    left_out |= _leave_out(rest, key)
+                    left_out.add(_leave_out(rest, key))
 
     def fail_if_wrong(self) -> None:
         if self.problems:
@@ -101,8 +101,8 @@ class _Reader:
             raise TopologyError(in_order)
 
 
-def _leave_out(data: dict[str, Any], key: Key) -> set[str]:
-    """Take away what a key leads to, or the table in which it is missing."""
+def _leave_out(data: dict[str, Any], key: Key) -> Key:
+    """Take away what a key leads to, or the table in which it is missing; returns its key."""
     for length in range(1, len(key) + 1):
         inner: Any = data
         for part in key[: length - 1]:
@@ -117,7 +117,7 @@ def _leave_out(data: dict[str, Any], key: Key) -> set[str]:
     for part in key[:-1]:
         table = table[part]
     table.pop(key[-1], None)
-    return {str(key[1])} if len(key) == 2 else set()
+    return key
 
 
 def load(
@@ -202,7 +202,7 @@ def _make(
     substituting = Variables(values, environ)
     body = {name: value for name, value in data.items() if name not in {"variables", "include"}}
     substituted = substituting.substitute(body, (), reader.report)
-    kept = {name: data[name] for name in ("variables", "include") if name in data}
+    kept: dict[str, Any] = {name: data[name] for name in ("variables", "include") if name in data}
     table, left_out = reader.validate(TopologyTable, {**substituted, **kept})
     checker = Checker(table, reader.report, left_out)
     topology = checker.topology(file, dict(substituting.used))
@@ -225,8 +225,9 @@ def _included_texts(
         return [(f"{reader.file} (address map {i})", one) for i, one in enumerate(maps, 1)]
     found: list[tuple[str, str]] = []
     if isinstance(names, list):
+        in_list: list[Any] = names
         in_paths = Variables({}, environ)
-        for index, name in enumerate(cast("list[Any]", names)):
+        for index, name in enumerate(in_list):
             if not isinstance(name, str):
                 continue  # the model says so
             before = len(reader.problems)

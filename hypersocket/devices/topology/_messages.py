@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -44,7 +44,7 @@ def findings(error: ValidationError, model: type[BaseModel]) -> Iterator[Finding
 
 
 def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
-    key = _without_union_branches(detail["loc"], model)
+    key = _without_union_branches(detail["loc"])
     value: object = detail["input"]
     kind = detail["type"]
     if key and key[-1] == "[key]":
@@ -60,7 +60,7 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
     if kind == "literal_error":
         return key, value, _choice(detail, value)
     if kind in {"greater_than", "greater_than_equal"}:
-        context = cast("dict[str, Any]", detail.get("ctx", {}))
+        context = detail.get("ctx", {})
         word = "more than" if kind == "greater_than" else "at least"
         bound = context["gt"] if kind == "greater_than" else context["ge"]
         return key, value, f"expected {word} {bound:g}"
@@ -111,7 +111,7 @@ def _keys_at(key: Key, model: type[BaseModel]) -> list[str]:
     return list(table.model_fields) if table is not None else []
 
 
-def _without_union_branches(loc: Key, model: type[BaseModel]) -> Key:
+def _without_union_branches(loc: Key) -> Key:
     """Pydantic puts the tried member of a union after the key; people have not written it."""
     if loc[:1] == ("variables",):
         return loc[:2]

@@ -63,7 +63,7 @@ class SocketTable(_Table):
     )
     subscribe: Several = Field(
         (),
-        description="Topics, for a SUB; `\"\"` is every message.",
+        description='Topics, for a SUB; `""` is every message.',
     )
     options: dict[str, Any] = Field(
         {},
@@ -82,12 +82,8 @@ class DeviceTable(_Table):
     """
 
     kind: Kind = Field(description="Which device it is.")
-    frontend: SocketTable = Field(
-        description="The socket towards clients, publishers or sources."
-    )
-    backend: SocketTable = Field(
-        description="The socket towards services, subscribers or sinks."
-    )
+    frontend: SocketTable = Field(description="The socket towards clients, publishers or sources.")
+    backend: SocketTable = Field(description="The socket towards services, subscribers or sinks.")
     balance: Balance = Field(
         "round-robin",
         description="How a queue chooses among services. With `least-outstanding` its backend is"
@@ -151,7 +147,7 @@ class PlainSocketTable(_Table):
     connect: Several = Field(
         (), description="Endpoints or references to connect to, as those of a device's socket."
     )
-    subscribe: Several = Field((), description="Topics, for a SUB; `\"\"` is every message.")
+    subscribe: Several = Field((), description='Topics, for a SUB; `""` is every message.')
     options: dict[str, Any] = Field({}, description="Options of the socket type.")
     count: int = Field(1, ge=1, description="How many such programs there are, for the picture.")
     part: Name | None = Field(None, description="The part of the topology that it belongs to.")

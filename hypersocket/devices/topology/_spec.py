@@ -85,9 +85,9 @@ class DeviceSpec:
 
         What is only drawn, or only counts at a restart, makes no difference.
         """
-        same = {"part": None, "host": None, "label": None, "restart": "backoff"}
-        same |= {"restart_ivl": 0.0, "restart_ivl_max": 0.0}
-        return replace(self, **same) == replace(other, **same)  # type: ignore[arg-type]
+        same: dict[str, Any] = {"part": None, "host": None, "label": None}
+        same |= {"restart": "backoff", "restart_ivl": 0.0, "restart_ivl_max": 0.0}
+        return replace(self, **same) == replace(other, **same)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ class Topology:
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of the parts, in the order of the file."""
-        every = (*self.devices.values(), *self.sockets.values())
+        every: list[DeviceSpec | ProgramSpec] = [*self.devices.values(), *self.sockets.values()]
         return tuple(dict.fromkeys(one.part for one in every if one.part is not None))
 
     def select(self, only: Collection[str]) -> dict[str, DeviceSpec]:
