@@ -48,7 +48,7 @@ transports.register("tcp", _tcp.TcpTransport())
 transports.register("ipc", _ipc.IpcTransport())
 transports.register("inproc", _inproc.InprocTransport())
 
-from . import devices  # noqa: E402 - they stand on what is above
+from . import devices, management  # noqa: E402 - they stand on what is above
 
 speedups = _speedups.FORM
 """Whether the compiled core is in use: ``"compiled"`` or ``"pure"``."""
@@ -82,6 +82,7 @@ __all__ = [
     "__version__",
     "devices",
     "events",
+    "management",
     "speedups",
     "transports",
 ]

@@ -24,8 +24,9 @@ FLOORS = [
     ["_signal", "_stats", "_events", "_options", "_option_groups"],
     ["transports"],
     ["sockets"],
-    ["", "testing"],
+    ["management"],
     ["devices"],
+    ["", "testing"],  # what users import, and so on top of all but the commands
     ["cli", "__main__"],
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
