@@ -16,6 +16,7 @@ from ._load import load, loads
 from ._run import Running, run
 from ._service import load_from
 from ._spec import DeviceSpec, ProgramSpec, SocketSpec, Source, Topology
+from ._svg import graph
 
 __all__ = [
     "ChildStatus",
@@ -29,6 +30,7 @@ __all__ = [
     "Source",
     "Topology",
     "TopologyError",
+    "graph",
     "links_of",
     "load",
     "load_from",

@@ -70,10 +70,13 @@ class Checker:
 
     def _check_names(self) -> None:
         table = self._table
-        for name in table.sockets:
+        for name, entry in table.sockets.items():
             if name in table.devices:
                 text = f"a device has the name {name!r} already: names are for all to refer to"
                 self._report(("sockets", name), NOTHING, text)
+            if entry.program in table.devices:
+                text = "a device has this name already"
+                self._report(("sockets", name, "program"), entry.program, text)
         for room, entries in (("devices", table.devices), ("sockets", table.sockets)):
             for name, entry in entries.items():
                 if entry.part in table.devices or entry.part in table.sockets:
@@ -161,6 +164,7 @@ class Checker:
             host=table.host,
             label=table.label,
             count=table.count,
+            program=table.program,
         )
 
     def _socket(self, key: Key, table: SocketTable | PlainSocketTable, type_: str) -> SocketSpec:

@@ -149,6 +149,11 @@ class PlainSocketTable(_Table):
     )
     subscribe: Several = Field((), description='Topics, for a SUB; `""` is every message.')
     options: dict[str, Any] = Field({}, description="Options of the socket type.")
+    program: Name | None = Field(
+        None,
+        description="The program that has the socket, for the picture: sockets of one program are"
+        " drawn together. By default the socket's own name.",
+    )
     count: int = Field(1, ge=1, description="How many such programs there are, for the picture.")
     part: Name | None = Field(None, description="The part of the topology that it belongs to.")
     host: str | None = Field(None, description="The host by which others reach it.")

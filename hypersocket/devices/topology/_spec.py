@@ -100,6 +100,7 @@ class ProgramSpec:
     host: str | None = None
     label: str | None = None
     count: int = 1
+    program: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
