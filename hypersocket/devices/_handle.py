@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
 
 import trio
 
@@ -125,41 +125,107 @@ class Device:
         backend: likewise.
         capture: likewise, or None.
         control: likewise, or None.
-        result: what became of everything, once it has stopped or was cancelled; None before.
+        result: what became of everything, once it has stopped, failed or was cancelled; None
+            before.
     """
 
-    name: str
     kind: Kind
-    frontend: Socket
-    backend: Socket
-    capture: Socket | None
-    control: Socket | None
-    result: DeviceResult | None
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        frontend: Socket,
+        backend: Socket,
+        capture: Socket | None,
+        control: Socket | None,
+        engine: Engine,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.frontend = frontend
+        self.backend = backend
+        self.capture = capture
+        self.control = control
+        self.result: DeviceResult | None = None
+        self._engine = engine
+        self._ended = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name!r} {self.state}>"
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.kind else f"{self.kind} {self.name}"
 
     @property
     def state(self) -> State:
         """``"running"``, ``"paused"``, ``"stopping"`` or ``"stopped"``."""
-        raise NotImplementedError
+        return self._engine.state
 
     def pause(self) -> None:
-        """Take no more messages; what was taken is still handed on. Nothing, if it is stopping."""
-        raise NotImplementedError
+        """Take no more messages; what was taken is still handed on. Nothing, if it is stopping.
+
+        Messages then wait in the sockets, and behind those with the peers.
+        """
+        self._engine.pause()
 
     def resume(self) -> None:
         """Take messages again. Nothing, unless it is paused."""
-        raise NotImplementedError
+        self._engine.resume()
 
     def stop_soon(self) -> None:
-        """Begin a graceful stop, and return at once; the device's call returns when it is done."""
-        raise NotImplementedError
+        """Begin a graceful stop, and return at once; the device's call returns when it is done.
+
+        The device takes no more messages than its sockets have received already. A socket that
+        only receives (PULL, SUB, XSUB) is unbound and disconnected, so that its peers keep what
+        they have not sent. A queue waits for the replies to what its workers were given. Then
+        everything is written. All this takes at most as long as the longer ``linger`` of the two
+        sockets.
+        """
+        self._engine.stop_soon()
 
     async def stop(self) -> DeviceResult:
-        """Stop gracefully, and wait until that is done.
+        """Stop gracefully as :meth:`stop_soon` does, and wait until that is done.
+
+        Returns:
+            What became of everything, as the device's own call does.
 
         Cancelled, the stop goes on.
         """
-        raise NotImplementedError
+        self.stop_soon()
+        await self._ended.wait()
+        assert self.result is not None
+        return self.result
 
     def stats(self) -> DeviceStats:
         """A snapshot of the counters."""
-        raise NotImplementedError
+        return self._engine.stats(self.name, self.kind)
+
+    def _has_ended(self, result: DeviceResult) -> None:
+        self.result = result
+        self._ended.set()
+
+
+class Engine(Protocol):
+    """What runs a device; see :mod:`hypersocket.devices._engine`."""
+
+    @property
+    def state(self) -> State:
+        """What it is at."""
+        ...
+
+    def pause(self) -> None:
+        """Take no more messages."""
+        ...
+
+    def resume(self) -> None:
+        """Take messages again."""
+        ...
+
+    def stop_soon(self) -> None:
+        """Begin to stop."""
+        ...
+
+    def stats(self, name: str, kind: Kind) -> DeviceStats:
+        """The counters."""
+        ...
