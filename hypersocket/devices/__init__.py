@@ -11,7 +11,7 @@ They stand on the public calls of sockets alone.
 from ._balance import AddressedDealer
 from ._handle import Device, DeviceResult, DeviceStats, SideStats, WorkerStats
 from ._pairing import PairingError, Ways, check_pairing
-from ._proxy import forwarder, proxy, queue, streamer
+from ._proxy import forwarder, proxy, queue, socket_types, streamer
 
 __all__ = [
     "AddressedDealer",
@@ -26,5 +26,6 @@ __all__ = [
     "forwarder",
     "proxy",
     "queue",
+    "socket_types",
     "streamer",
 ]

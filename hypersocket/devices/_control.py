@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 import trio
 
@@ -22,7 +22,7 @@ _NUMBER = struct.Struct("=Q")  # libzmq copies a uint64_t as it lies in memory
 class ControlSocket(Protocol):
     """REP or PAIR, as far as this goes."""
 
-    socket_type: Any
+    socket_type: ClassVar[str]
 
     async def recv_multipart(self) -> list[bytes]:
         """Wait for a command."""

@@ -69,13 +69,16 @@ class Ways:
     to_frontend: bool
 
 
-def check_pairing(frontend: str, backend: str, kind: str = "proxy") -> Ways:
+def check_pairing(
+    frontend: str, backend: str, kind: str = "proxy", balance: str = "round-robin"
+) -> Ways:
     """Check by their ZMTP names, such as ``"ROUTER"``, whether two sockets make a device.
 
     Args:
         frontend: the type of the one socket.
         backend: the type of the other.
         kind: ``"proxy"``, ``"queue"``, ``"forwarder"`` or ``"streamer"``.
+        balance: ``"least-outstanding"`` is for a queue alone; its types are those of any queue.
 
     Returns:
         Which ways messages will flow.
@@ -83,6 +86,8 @@ def check_pairing(frontend: str, backend: str, kind: str = "proxy") -> Ways:
     Raises:
         PairingError: they do not fit; it says why, and what would.
     """
+    if balance != "round-robin" and (kind != "queue" or balance != "least-outstanding"):
+        raise PairingError(f"balance={balance!r}: a {kind} has no such way to choose")
     if kind != "proxy":
         _check_named(frontend, backend, kind)
     for socket_type in (frontend, backend):

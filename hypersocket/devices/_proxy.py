@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import trio
 
-from ..sockets import Router, Socket
+from ..sockets import Dealer, Pull, Push, Router, Socket, XPub, XSub
 from ._balance import AddressedDealer, Replies, Requests, Workers
 from ._capture import Capture
 from ._control import obey
@@ -130,6 +130,24 @@ async def streamer(
     given = (frontend, backend, capture, control)
     return await _run("streamer", name, given, task_status)
 
+
+def socket_types(kind: str, balance: Balance = "round-robin") -> tuple[type[Socket], type[Socket]]:
+    """The classes of the frontend and the backend of a queue, forwarder or streamer.
+
+    Raises:
+        PairingError: it is none of these; a proxy has no types of its own.
+    """
+    if kind not in _TYPES:
+        raise PairingError(f"{kind!r} has no socket types of its own, but {', '.join(_TYPES)} have")
+    frontend, backend = _TYPES[kind]
+    return frontend, AddressedDealer if balance == "least-outstanding" else backend
+
+
+_TYPES: dict[str, tuple[type[Socket], type[Socket]]] = {
+    "queue": (Router, Dealer),
+    "forwarder": (XSub, XPub),
+    "streamer": (Pull, Push),
+}
 
 _Given = tuple[Socket, Socket, Socket | None, Socket | None]
 
