@@ -280,7 +280,7 @@ class Feed:
         whole: Body = {
             "schema": SCHEMA,
             "run": self._run_id,
-            "time": time.time() - (trio.current_time() - at),
+            "time": round(time.time() - (trio.current_time() - at), 6),
             "monotonic": at,
             "interval_seconds": self.interval,
             "device": topic.device,

@@ -220,6 +220,15 @@ class Snapshot:
             self.devices[topic.device].stopped = True
         return report
 
+    def forget(self, silent_since: float) -> None:
+        """Forget the devices of which nothing came after ``silent_since``."""
+        for name, device in tuple(self.devices.items()):
+            views = [device.own, *(socket.own for socket in device.sockets.values())]
+            if all(view is None or view.heard < silent_since for view in views):
+                del self.devices[name]
+                self._views -= sum(view is not None for view in views)
+                self._views -= sum(len(socket.peers) for socket in device.sockets.values())
+
     def _take_stats(self, report: Report, now: float) -> None:
         topic = report.topic
         if self._views >= self._max_views and self._find(topic) is None:
