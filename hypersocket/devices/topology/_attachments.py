@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from ...sockets import Socket
-
 if TYPE_CHECKING:
+    from ...management import Source
     from ._child import Child
 
 
@@ -32,7 +31,8 @@ class Metrics:
         """Serve at the addresses that are named now, and no more at others.
 
         Raises:
-            OSError: an address cannot be had.
+            EndpointError: an address cannot be understood, or is not of this machine.
+            AddressInUse: somebody else has it.
         """
         wanted = {child.spec.metrics for child in self._children.values()} | {self._for_all}
         addresses = sorted(address for address in wanted if address is not None)
@@ -40,19 +40,22 @@ class Metrics:
             self._served.pop(address).cancel()
         for address in addresses:
             if address not in self._served:
-                scope = self._served[address] = trio.CancelScope()
+                scope = trio.CancelScope()
                 await self.nursery.start(partial(self._serve, address, scope))
+                self._served[address] = scope
 
-    def _sources(self, address: str) -> dict[str, Socket]:
-        return {
-            f"{child.spec.name}.{side}": socket
+    def _sources(self, address: str) -> list[Source]:
+        """Asked at each scrape, so that devices come and go."""
+        from ...management import Source
+
+        return [
+            Source(child.spec.name, child.opened, child.handle)
             for child in self._children.values()
-            if address in {child.spec.metrics, self._for_all}
-            for side, socket in child.opened.items()
-        }
+            if child.opened and address in {child.spec.metrics, self._for_all}
+        ]
 
     async def _serve(
-        self, address: str, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+        self, address: str, scope: trio.CancelScope, *, task_status: trio.TaskStatus[Any]
     ) -> None:
         from ...management import serve_metrics
 

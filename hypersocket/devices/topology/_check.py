@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any
 
 from ..._errors import EndpointError
@@ -27,7 +29,7 @@ from ._variables import Report, Text
 _ATTACHED = {
     "capture": ("PUB", CAPTURES),
     "control": ("REP", CONTROLS),
-    "monitor": ("PUB", ("PUB",)),
+    "monitor": ("XPUB", ("XPUB", "PUB")),
 }
 """The type that each has by default, and those that it may have."""
 
@@ -77,11 +79,12 @@ class Checker:
             if entry.program in table.devices:
                 text = "a device has this name already"
                 self._report(("sockets", name, "program"), entry.program, text)
-        for room, entries in (("devices", table.devices), ("sockets", table.sockets)):
-            for name, entry in entries.items():
-                if entry.part in table.devices or entry.part in table.sockets:
-                    text = "a device or socket has this name already, and --only takes both"
-                    self._report((room, name, "part"), entry.part, text)
+        parts = [(("devices", name, "part"), one.part) for name, one in table.devices.items()]
+        parts += [(("sockets", name, "part"), one.part) for name, one in table.sockets.items()]
+        for key, part in parts:
+            if part in table.devices or part in table.sockets:
+                text = "a device or socket has this name already, and --only takes both"
+                self._report(key, part, text)
 
     # Devices
 
@@ -118,7 +121,8 @@ class Checker:
     def _pair(self, key: Key, table: DeviceTable) -> tuple[str, str]:
         """The types of frontend and backend; empty where they are missing."""
         default = KINDS.get(table.kind, ("", ""))
-        if table.kind == "queue" and table.balance == "least-outstanding":
+        balance = table.balance if table.kind == "queue" else "round-robin"
+        if balance == "least-outstanding":
             default = ("ROUTER", "ROUTER")
         front, back = table.frontend.type or default[0], table.backend.type or default[1]
         for side, type_ in (("frontend", front), ("backend", back)):
@@ -127,7 +131,7 @@ class Checker:
                 self._report((*key, side, "type"), NOTHING, text)
         if front and back:
             try:
-                check_pairing(front, back, table.kind, table.balance)
+                check_pairing(front, back, table.kind, balance)
             except PairingError as error:
                 given = [
                     (side, one.type)
@@ -147,11 +151,15 @@ class Checker:
         if table.type is not None and table.type not in allowed:
             text = f"a {side} socket is one of {', '.join(allowed)}"
             self._report((*key, side, "type"), table.type, text)
-        return self._socket((*key, side), table, table.type or default)
+        spec = self._socket((*key, side), table, table.type or default)
+        if side == "monitor" and spec.type == "XPUB":
+            # So that each new subscriber is told at once how things are.
+            spec = replace(spec, options={"xpub_verbose": True, **spec.options})
+        return spec
 
     def _check_metrics(self, key: Key, address: str) -> None:
-        host, separator, port = address.rpartition(":")
-        if not (separator and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        found = re.fullmatch(r"(?:\[[^\]]+\]|[^:\[\]]+):(\d{1,5}|\*)", address)
+        if found is None or (found[1] != "*" and int(found[1]) > 65535):
             self._report(key, address, "expected HOST:PORT, such as 127.0.0.1:9100")
 
     # Sockets

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import trio
 
@@ -176,7 +176,7 @@ class Child:
                 self.handle = await nursery.start(run_device)
                 self.opened = sockets
                 if "monitor" in sockets:
-                    nursery.start_soon(self._publish, sockets)
+                    await self._publish(nursery, sockets)
                 self._enter("running")
                 self._tell_running(sockets)
                 self._announce()
@@ -216,16 +216,18 @@ class Child:
         )
         scope.cancel()
 
-    async def _publish(self, sockets: dict[str, Any]) -> None:
+    async def _publish(self, nursery: trio.Nursery, sockets: dict[str, Any]) -> None:
         from ...management import publish_monitor
 
-        watched = {side: one for side, one in sockets.items() if side != "monitor"}
-        await publish_monitor(
-            sockets["monitor"],
-            name=self.spec.name,
-            sockets=watched,
-            device=self.handle,
-            interval=self.spec.monitor_interval,
+        await nursery.start(
+            partial(
+                publish_monitor,
+                sockets["monitor"],
+                name=self.spec.name,
+                sockets={side: one for side, one in sockets.items() if side != "monitor"},
+                device=self.handle,
+                interval=self.spec.monitor_interval,
+            )
         )
 
     async def _wait_for_restart(self, pauses: Pauses, unexpected: Exception | None) -> None:
@@ -282,8 +284,7 @@ class Child:
 
 def describe(error: BaseException) -> str:
     """What happened, on one line, without the groups that nurseries make."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = next(_causes(error))
     text = str(error) or type(error).__name__
     if not isinstance(error, (HypersocketError, OSError)):
         text = f"{type(error).__name__}: {text}"
@@ -292,6 +293,12 @@ def describe(error: BaseException) -> str:
 
 def _is_expected(error: BaseException) -> bool:
     """Whether an error says all there is to say, so that a traceback would only be in the way."""
+    return all(isinstance(cause, (HypersocketError, OSError)) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_expected(one) for one in error.exceptions)
-    return isinstance(error, (HypersocketError, OSError))
+        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _causes(inner)
+    else:
+        yield error

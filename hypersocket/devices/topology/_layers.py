@@ -1,8 +1,8 @@
 """A layered layout: boxes in columns by the way messages take, with few crossings.
 
-The steps are those of Sugiyama, Tagawa and Toda (1981): break cycles, give each box a layer, let long
-edges pass through a place of their own in each layer between, order each layer by the places of
-its neighbours, and then move boxes towards those. Everything goes by the order of the input, so
+The steps are those of Sugiyama, Tagawa and Toda (1981): break cycles, give each box a layer, let
+long edges pass through a place of their own in each layer between, order each layer by the places
+of its neighbours, and then move boxes towards those. Everything goes by the order of the input, so
 that the same input gives the same picture.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 SWEEPS = 24
 GAP = 26.0
@@ -143,7 +144,7 @@ class Layout:
             wire.chain.append(right)
             dys = (wire.source_dy, wire.target_dy)
             left_dy, right_dy = dys[::-1] if wire.reversed else dys
-            for one, other in zip(wire.chain, wire.chain[1:], strict=False):
+            for one, other in pairwise(wire.chain):
                 at_one = left_dy if one is left else 0.0
                 at_other = right_dy if other is right else 0.0
                 self._segments.append((one, other, at_one, at_other))

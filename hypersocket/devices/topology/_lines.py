@@ -35,7 +35,8 @@ def lines_of(text: str) -> dict[Key, int]:
         header, key = _HEADER.match(line), _KEY.match(line)
         if header and not key:
             table = _parts(header[1])
-            found.setdefault(table, number + 1)
+            for length in range(1, len(table) + 1):
+                found.setdefault(table[:length], number + 1)
         elif key:
             path = (*table, *_parts(key[1]))
             found.setdefault(path, number + 1)

@@ -55,14 +55,11 @@ class _Reader:
         self.problems.append(Problem(self.file, dotted(key), value, text, line))
 
     def _as_written(self, key: Key) -> Key:
-        """Without what stands in the models alone: numbers of single values, `bind` of a string."""
-        if key and key[-1] == 0 and isinstance(self._at(key[:-1]), str):
+        """Without what the models add: a list around one value, `bind` before an endpoint."""
+        if len(key) > 1 and key[-2] == "bind" and isinstance(self._at(key[:-2]), list):
+            return (*key[:-2], key[-1])
+        while len(key) > 1 and not isinstance(self._at(key[:-1]), (dict, list)):
             key = key[:-1]
-        if key and key[-1] == "bind" and isinstance(self._at(key[:-1]), (str, list)):
-            key = key[:-1]
-        elif len(key) > 1 and key[-2] == "bind" and isinstance(self._at(key[:-2]), (str, list)):
-            written = self._at(key[:-2])
-            key = key[:-2] if isinstance(written, str) else (*key[:-2], key[-1])
         return key
 
     def _at(self, key: Key) -> Any:
@@ -225,9 +222,8 @@ def _included_texts(
         return [(f"{reader.file} (address map {i})", one) for i, one in enumerate(maps, 1)]
     found: list[tuple[str, str]] = []
     if isinstance(names, list):
-        in_list: list[Any] = names
         in_paths = Variables({}, environ)
-        for index, name in enumerate(in_list):
+        for index, name in enumerate(cast("list[object]", names)):
             if not isinstance(name, str):
                 continue  # the model says so
             before = len(reader.problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,6 +27,7 @@ _EXPECTED = {
 
 _WHAT = {
     "kind": "expected 'queue', 'forwarder', 'streamer' or 'proxy'",
+    "type": 'expected a socket type, such as "REQ"',
 }
 
 Finding = tuple[Key, object, str]
@@ -84,20 +85,24 @@ def _table_at(key: Key, model: type[BaseModel]) -> type[BaseModel] | None:
     """The model of the table that a key leads to."""
     current: Any = model
     for part in key:
-        if isinstance(current, type) and issubclass(current, BaseModel):
+        if _is_model(current):
             field = current.model_fields.get(str(part))
             current = _inner(field.annotation) if field is not None else None
         elif current is not None:  # a table of tables: any name leads to the same
             current = current[0]
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+    return current if isinstance(current, type) else None
+
+
+def _is_model(what: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(what, type) and issubclass(what, BaseModel)
 
 
 def _inner(annotation: Any) -> Any:
     """What an annotation comes down to: a model, or a model in a list for a table of models."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if _is_model(annotation):
         return annotation
-    origin, arguments = getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())
-    if origin is dict:
+    arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
+    if getattr(annotation, "__origin__", None) is dict:
         return [_inner(arguments[1])]
     for argument in arguments:
         found = _inner(argument)

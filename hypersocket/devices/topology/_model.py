@@ -5,7 +5,7 @@ The reference in the documentation is made of these declarations.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import (
     BaseModel,
@@ -26,8 +26,8 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-def _endpoint_only(value: object) -> object:
-    return {"bind": value} if isinstance(value, (str, list)) else value
+def _endpoint_only(value: Any) -> Any:
+    return cast("object", value) if isinstance(value, dict) else {"bind": value}
 
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -49,7 +49,7 @@ class SocketTable(_Table):
         None,
         description="The socket type. What follows from the device's `kind` need not be written:"
         " a queue has ROUTER and DEALER, a forwarder XSUB and XPUB, a streamer PULL and PUSH;"
-        " a capture socket is a PUB, a control socket a REP, a monitor socket a PUB.",
+        " a capture socket is a PUB, a control socket a REP, a monitor socket an XPUB.",
     )
     bind: Several = Field(
         (),

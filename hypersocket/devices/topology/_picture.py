@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from ._layers import Box, Layout, Wire
@@ -233,7 +234,7 @@ def _parts_are_columns(cards: list[Card], parts: tuple[str, ...]) -> bool:
         if card.part is None and any(inside):
             return False
     spans.sort()
-    return len(parts) > 1 and all(a[1] < b[0] for a, b in zip(spans, spans[1:], strict=False))
+    return len(parts) > 1 and all(a[1] < b[0] for a, b in pairwise(spans))
 
 
 def shown(text: str, longest: int = LONGEST) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 
 import trio
 
+from ..._errors import HypersocketError
 from .. import DeviceResult
 from ._attachments import Metrics
 from ._child import Child, ChildState, ChildStatus, DeviceFailed
@@ -159,7 +160,10 @@ class Running:
                     self._children[name].spec = spec
             for name in [*changed, *added]:
                 await self._start(selected[name], first_must_succeed=False)
-            await self._metrics.update()
+            try:
+                await self._metrics.update()
+            except (HypersocketError, OSError) as error:
+                logger.error("metrics are not served: %s", error)  # noqa: TRY400 - says it all
         self._end_if_none_left()
         return [
             *(f"{name} was stopped" for name in gone),

@@ -92,9 +92,12 @@ class _Drawing:
         title_width = len(picture.title) * 11.5 + 2 * MARGIN
         width = max(self._right + MARGIN + extra, legend_right + MARGIN, title_width)
         height = legend_bottom + MARGIN / 2
-        head = [
+        opening = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}"'
-            f' width="{width:.0f}" height="{height:.0f}" role="img" font-family="{SANS}">',
+            f' width="{width:.0f}" height="{height:.0f}" role="img" font-family="{SANS}">'
+        )
+        head = [
+            opening,
             f"<title>{escape(picture.title or 'Topology')}</title>",
             f"<desc>{escape(_sentence(picture))}</desc>",
             f'<rect width="{width:.0f}" height="{height:.0f}" rx="12" fill="{GROUND}"/>',

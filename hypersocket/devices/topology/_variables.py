@@ -47,7 +47,7 @@ class Variables:
                 name: self.substitute(value, (*key, name), report) for name, value in table.items()
             }
         if isinstance(data, list):
-            items: list[Any] = data
+            items = cast("list[object]", data)
             return [self.substitute(item, (*key, i), report) for i, item in enumerate(items)]
         if isinstance(data, str) and "$" in data:
             try:
