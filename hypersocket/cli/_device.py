@@ -22,7 +22,7 @@ from .. import (
     XSub,
     devices,
 )
-from ._outcome import SUCCEEDED, say
+from ._outcome import SUCCEEDED, messages, say
 from ._signals import Stop
 
 SocketT = TypeVar("SocketT", bound=Socket)
@@ -57,6 +57,8 @@ class Settings:
         control: where to listen for commands.
         monitor: where to publish events and statistics.
         metrics: the host and port to serve metrics at.
+        interval: seconds between two statistics of the monitor.
+        max_outstanding: of a queue, how many requests a worker may have; None for what suits it.
     """
 
     kind: str
@@ -68,13 +70,14 @@ class Settings:
     control: str | None = None
     monitor: str | None = None
     metrics: str | None = None
+    interval: float = 1.0
+    max_outstanding: int | None = None
 
 
 def socket_types(kind: str, balance: Balance) -> tuple[type[Socket], type[Socket]]:
     """What a device has at its frontend and at its backend."""
     if kind == "queue":
-        # To choose the worker it has to know them one by one, as a ROUTER does.
-        return Router, Router if balance == "least-outstanding" else Dealer
+        return Router, devices.AddressedDealer if balance == "least-outstanding" else Dealer
     return (XSub, XPub) if kind == "forwarder" else (Pull, Push)
 
 
@@ -86,7 +89,7 @@ async def run(settings: Settings, stop: Stop) -> int:
     async with AsyncExitStack() as stack:
         sockets: dict[str, Socket] = {"frontend": front, "backend": back}
         # Those who listen in are left last, so that they are told of the end.
-        monitor = await _open(stack, "monitor", Pub(), settings.monitor)
+        monitor = await _open(stack, "monitor", XPub(xpub_verbose=True), settings.monitor)
         capture = await _open(stack, "capture", Pub(), settings.capture)
         control = await _open(stack, "control", Rep(), settings.control)
         await stack.enter_async_context(back)
@@ -101,7 +104,7 @@ async def run(settings: Settings, stop: Stop) -> int:
 
 
 async def _serve(
-    settings: Settings, sockets: dict[str, Socket], monitor: Pub | None, stop: Stop
+    settings: Settings, sockets: dict[str, Socket], monitor: XPub | None, stop: Stop
 ) -> devices.Device:
     async with trio.open_nursery() as helpers:
         async with trio.open_nursery() as nursery:
@@ -126,7 +129,8 @@ async def _run_device(
         "task_status": task_status,
     }
     if settings.kind == "queue":
-        await devices.queue(front, back, balance=settings.balance, **common)
+        common |= {"balance": settings.balance, "max_outstanding": settings.max_outstanding}
+        await devices.queue(front, back, **common)
     elif settings.kind == "forwarder":
         await devices.forwarder(front, back, **common)
     else:
@@ -137,7 +141,7 @@ async def _start_helpers(
     nursery: trio.Nursery,
     settings: Settings,
     sockets: dict[str, Socket],
-    monitor: Pub | None,
+    monitor: XPub | None,
     device: devices.Device,
 ) -> None:
     if monitor is None and settings.metrics is None:
@@ -145,17 +149,22 @@ async def _start_helpers(
     from .. import management
 
     if monitor is not None:
-        await nursery.start(
-            partial(
-                management.publish_monitor,
-                monitor,
-                name=settings.name,
-                sockets=sockets,
-                device=device,
-            )
+        publish = partial(
+            management.publish_monitor,
+            monitor,
+            name=settings.name,
+            sockets=sockets,
+            device=device,
+            interval=settings.interval,
         )
+        await nursery.start(publish)
     if settings.metrics is not None:
-        await nursery.start(management.serve_metrics, settings.metrics, sockets)
+        sources = [management.Source(settings.name, sockets, device)]
+        server: management.MetricsServer = await nursery.start(
+            management.serve_metrics, settings.metrics, sources
+        )
+        for url in server.urls:
+            _tell("metrics", url)
 
 
 async def _stop_when_asked(device: devices.Device, stop: Stop) -> None:
@@ -201,4 +210,4 @@ def _tell_undelivered(device: devices.Device, front: Socket, back: Socket) -> No
     lost = sum(parts.values())
     if lost:
         said = ", ".join(f"{number} {what}" for what, number in parts.items() if number)
-        say(f"{device.name}: {lost} messages could not be delivered: {said}")
+        say(f"{device.name}: {messages(lost)} could not be delivered: {said}")

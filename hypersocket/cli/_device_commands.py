@@ -13,7 +13,14 @@ from .._options import options_of
 from . import _device, _signals
 from ._command import Command
 from ._device import Balance, Side
-from ._types import check_endpoints, linger_option, read_options, socket_option, split_options
+from ._types import (
+    Seconds,
+    check_endpoints,
+    linger_option,
+    read_options,
+    socket_option,
+    split_options,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Work: TypeAlias = Callable[[], int]
@@ -45,6 +52,14 @@ def _common(who: str, whom: str) -> Callable[[F], F]:
         endpoint("--monitor", "Where to publish events and statistics (PUB), for hypersocket top."),
         click.option(
             "--metrics", metavar="HOST:PORT", help="Where to serve OpenMetrics over HTTP."
+        ),
+        click.option(
+            "--interval",
+            type=Seconds(),
+            default=1.0,
+            show_default=True,
+            metavar="S",
+            help="How often to publish statistics.",
         ),
         click.option("--name", metavar="NAME", help="What the monitor and the metrics call it."),
         linger_option,
@@ -91,6 +106,8 @@ def _work(kind: str, given: dict[str, Any], balance: Balance = "round-robin") ->
                 control=given["control"],
                 monitor=given["monitor"],
                 metrics=given["metrics"],
+                interval=given["interval"],
+                max_outstanding=given.get("max_outstanding"),
             ),
         ),
     )
@@ -139,12 +156,21 @@ def _options_of_each(
     help="Which worker gets the next request: the next in turn, or the one with the fewest that"
     " it has not answered.",
 )
+@click.option(
+    "--max-outstanding",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many requests a worker may have that it has not answered, with --balance"
+    " least-outstanding; 2 for a REP by default.",
+)
 def queue(balance: str, **given: Any) -> Work:
     """Share out the requests of many clients among many workers.
 
     Requests wait while no worker is there. It runs until SIGINT or SIGTERM, then hands on what it
     has accepted, and says what it could not deliver.
     """
+    if given["max_outstanding"] is not None and balance != "least-outstanding":
+        raise click.UsageError("--max-outstanding goes with --balance least-outstanding")
     return _work("queue", given, cast("Balance", balance))
 
 

@@ -139,10 +139,11 @@ def _frame_of_json(value: object) -> bytes:
                 return base64.b64decode(encoded.encode(), validate=True)
             except (ValueError, binascii.Error) as error:
                 raise FormatError(f"{encoded[:20]!r} is not base64: {error}") from None
-    found = next(
-        name for kind, name in _JSON_TYPES.items() if isinstance(cast("object", value), kind)
-    )
-    raise FormatError(f"{found} is no frame: {_EXPECTED}")
+    raise FormatError(f"{_json_type(value)} is no frame: {_EXPECTED}")
+
+
+def _json_type(value: object) -> str:
+    return next(name for kind, name in _JSON_TYPES.items() if isinstance(value, kind))
 
 
 def _json_of_frame(frame: bytes) -> str | dict[str, str]:

@@ -72,6 +72,11 @@ def _reader_left() -> int:
     return FAILED
 
 
+def messages(number: int) -> str:
+    """How many, in words."""
+    return f"{number} message{'' if number == 1 else 's'}"
+
+
 def say(text: str, who: str = "hypersocket") -> int:
     """Write one line to standard error; returns the exit status of a failure."""
     if cast("object", sys.stderr) is not None:

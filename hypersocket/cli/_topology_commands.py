@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 import trio
 
 from ._command import Command
-from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
+from ._outcome import BAD_USAGE, SUCCEEDED, say
 from ._types import split_options
+
+if TYPE_CHECKING:
+    from ..devices.topology import Topology
 
 F = TypeVar("F", bound=Callable[..., Any])
 Work: TypeAlias = Callable[[], int]
@@ -36,13 +40,21 @@ def _file(function: F) -> F:
     return function
 
 
-def _load(file: str, variables: tuple[str, ...]) -> Any:
-    from ..devices import topology
+def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[str, ...]) -> Work:
+    """Load the file and work with it. A line for each mistake in it, and the exit status 2."""
+    values = split_options(variables, "--set")
 
-    try:
-        return topology.load(file, variables=split_options(variables, "--set"))
-    except topology.TopologyError as error:
-        raise Failed(str(error), BAD_USAGE) from None
+    def load_and_work() -> int:
+        from ..devices import topology
+
+        try:
+            return work(topology.load(file, variables=values))
+        except topology.TopologyError as error:
+            for problem in error.problems:
+                say(str(problem))
+            return BAD_USAGE
+
+    return load_and_work
 
 
 @click.command(
@@ -62,21 +74,14 @@ def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: s
     SIGHUP reads the file again. SIGINT and SIGTERM end it, when all that was accepted is handed on.
     """
 
-    def work() -> int:
+    def work(loaded: Topology) -> int:
         from ..devices import topology
 
-        loaded = _load(file, variables)
-
-        async def run_all() -> None:
-            await topology.run(loaded, only=only, metrics=metrics)
-
-        try:
-            trio.run(run_all)
-        except topology.TopologyError as error:
-            raise Failed(str(error), BAD_USAGE) from None
+        # What it could not deliver it logs.
+        trio.run(partial(topology.run, loaded, only=only, metrics=metrics))
         return SUCCEEDED
 
-    return work
+    return _with_topology(work, file, variables)
 
 
 @click.command(
@@ -87,12 +92,11 @@ def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: s
 def check(file: str, variables: tuple[str, ...]) -> Work:
     """Check a topology file without running it."""
 
-    def work() -> int:
-        _load(file, variables)
-        print(f"{file}: nothing is wrong with it")
+    def work(loaded: Topology) -> int:
+        print(f"{file}: nothing is wrong with it ({len(loaded.devices)} devices)")
         return SUCCEEDED
 
-    return work
+    return _with_topology(work, file, variables)
 
 
 @click.command(
@@ -113,15 +117,14 @@ def check(file: str, variables: tuple[str, ...]) -> Work:
 def graph(file: str, variables: tuple[str, ...], output: str | None) -> Work:
     """Draw a topology file as SVG."""
 
-    def work() -> int:
+    def work(loaded: Topology) -> int:
         from ..devices import topology
 
-        picture = topology.graph(_load(file, variables))
+        picture = topology.graph(loaded)
         if output is None or output == "-":
             sys.stdout.write(picture)
         else:
             Path(output).write_text(picture, encoding="utf-8")
-            say(f"wrote {output}")
         return SUCCEEDED
 
-    return work
+    return _with_topology(work, file, variables)

@@ -14,6 +14,7 @@ from .. import DropReason, Pub, Pull, Push, Rep, Req, Socket, SocketStats, Sub
 from ._formats import Format, Frames
 from ._input import Source
 from ._outcome import SUCCEEDED, Failed, say
+from ._outcome import messages as count
 from ._output import Output
 from ._signals import Stop
 
@@ -111,7 +112,7 @@ class _Sending:
             except Failed as error:
                 self._problem = str(error)
         if ended.cancelled_caught:
-            self._problem = f"interrupted after {_messages(self.sent)}"
+            self._problem = f"interrupted after {count(self.sent)}"
 
     async def _send_all(self) -> None:
         while batch := await self._source.batch():
@@ -162,7 +163,7 @@ def _not_written(stats: SocketStats, sent: int) -> str:
     if not lost:
         return ""
     reasons = ", ".join(reason for reason in stats.drops if reason != DropReason.CONFLATED)
-    return f"{_messages(lost)} of {sent} not delivered ({reasons or 'closed'})"
+    return f"{count(lost)} of {sent} not delivered ({reasons or 'closed'})"
 
 
 def _not_published(stats: SocketStats) -> str:
@@ -172,16 +173,12 @@ def _not_published(stats: SocketStats) -> str:
     said: list[str] = []
     if full:
         said.append(
-            f"{_messages(full)} dropped for subscribers that were full"
+            f"{count(full)} dropped for subscribers that were full"
             " (--option xpub_nodrop=true waits for them)"
         )
     if late:
-        said.append(f"{_messages(late)} not delivered (linger expired)")
+        said.append(f"{count(late)} not delivered (linger expired)")
     return "; ".join(said)
-
-
-def _messages(number: int) -> str:
-    return f"{number} message{'' if number == 1 else 's'}"
 
 
 # Receiving
@@ -222,7 +219,7 @@ async def _print_all(socket: Pull | Sub, settings: Settings, stop: Stop) -> int:
 
 def _received(number: int, settings: Settings) -> int:
     if settings.count is not None and number < settings.count:
-        raise Failed(f"interrupted after {number} of {_messages(settings.count)}")
+        raise Failed(f"interrupted after {number} of {count(settings.count)}")
     return SUCCEEDED
 
 

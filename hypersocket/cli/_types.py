@@ -14,7 +14,7 @@ from ._option_values import parse_options
 
 if TYPE_CHECKING:
     _FloatType: TypeAlias = click.ParamType[float]
-else:  # before click 8.4 it is not generic
+else:  # in older releases of click it is not generic
     _FloatType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., Any])
