@@ -163,12 +163,17 @@ class Child:
         self._enter("starting")
         async with AsyncExitStack() as stack:
             sockets: dict[str, Any] = {}
+            for side in _OPENED_IN_ORDER:
+                if side in spec.sockets():
+                    one = spec.sockets()[side].make(at_endpoints=False)
+                    sockets[side] = await stack.enter_async_context(one)
             self._not_running = trio.CancelScope()
             with self._not_running:
-                for side in _OPENED_IN_ORDER:
-                    if side in spec.sockets():
-                        one = spec.sockets()[side].make()
-                        sockets[side] = await stack.enter_async_context(one)
+                for side, one in sockets.items():
+                    for endpoint in spec.sockets()[side].bind:
+                        await one.bind(endpoint)
+                    for endpoint in spec.sockets()[side].connect:
+                        await one.connect(endpoint)
             if self._not_running.cancelled_caught:
                 return
             async with trio.open_nursery() as nursery:

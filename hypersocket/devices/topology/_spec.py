@@ -44,13 +44,16 @@ class SocketSpec:
     connect: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def make(self, **options: Any) -> Socket:
+    def make(self, *, at_endpoints: bool = True, **options: Any) -> Socket:
         """The socket, not yet open.
 
         Args:
+            at_endpoints: whether it binds and connects on entry.
             options: in place of, or beside, those of the file.
         """
         chosen = {**self.options, **options}
+        if not at_endpoints:
+            return SOCKET_TYPES[self.type](**chosen)
         return SOCKET_TYPES[self.type](bind=self.bind, connect=self.connect, **chosen)
 
 
