@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ._bodies import SCHEMA
-from ._topics import STATS, FeedError, Topic, parse_topic
+from ._topics import STATS, FeedError, Topic, parse_topic, short
 
 MAX_BODY = 1024 * 1024
 """Bytes of a body that are read at most. The largest that are published have some 10 KiB."""
@@ -72,9 +73,9 @@ def parse_report(frames: Sequence[bytes]) -> Report:
     try:
         body = json.loads(frames[1], parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise FeedError(f"the body of {topic} is not JSON: {error}") from None
+        raise FeedError(f"the body of {short(frames[0])} is not JSON: {error}") from None
     if not isinstance(body, dict):
-        raise FeedError(f"the body of {topic} is not a JSON object")
+        raise FeedError(f"the body of {short(frames[0])} is not a JSON object")
     fields = cast("dict[str, Any]", body)
     _check_body(topic, fields)
     return Report(topic, fields)
@@ -85,19 +86,23 @@ def _no_constant(name: str) -> float:
 
 
 def _check_body(topic: Topic, body: dict[str, Any]) -> None:
+    def refuse(name: str, expected: str) -> None:
+        given = reprlib.repr(body.get(name))
+        raise FeedError(f"{name}={given} in the body of {short(bytes(topic))}: expected {expected}")
+
     if body.get("schema") != SCHEMA:
-        raise FeedError(f"schema {body.get('schema')!r} of {topic}, where {SCHEMA} is understood")
+        refuse("schema", f"{SCHEMA}, which is understood")
     if not isinstance(body.get("run"), str):
-        raise FeedError(f"run={body.get('run')!r} in the body of {topic}: expected a str")
+        refuse("run", "a str")
     for name in ("time", "monotonic", "interval_seconds"):
         if not _is_number(body.get(name)):
-            raise FeedError(f"{name}={body.get(name)!r} in the body of {topic}: expected a number")
+            refuse(name, "a number")
     for name in ("counters", "gauges"):
         numbers: object = body.get(name, {})
         if not isinstance(numbers, dict) or not all(
             _is_number(number) for number in cast("dict[str, object]", numbers).values()
         ):
-            raise FeedError(f"{name} in the body of {topic}: expected an object of numbers")
+            refuse(name, "an object of numbers")
 
 
 def _is_number(value: object) -> bool:

@@ -22,6 +22,9 @@ STATS = "stats"
 MAX_NAME = 255
 """Bytes of a name of a device or socket. A topic stays far below what a peer may subscribe to."""
 
+MAX_TOPIC = 4096
+"""Bytes of a topic that are read at most: names, the longest of paths, all of it encoded."""
+
 _SAFE = ":@[]#*~"  # beside letters, digits and _.-: what addresses are written with
 
 
@@ -56,18 +59,20 @@ def parse_topic(topic: bytes) -> Topic:
     Raises:
         FeedError: it is not one of a monitor feed, or one of another version.
     """
+    if len(topic) > MAX_TOPIC:
+        raise FeedError(f"a topic of {len(topic)} bytes, where {MAX_TOPIC} are the most")
     version, *levels = topic.split(b"/")
     if version != VERSION.encode():
-        raise FeedError(f"the topic {_short(topic)} does not begin with {VERSION}/")
+        raise FeedError(f"the topic {short(topic)} does not begin with {VERSION}/")
     if len(levels) != 5 or levels[-1] or not levels[0] or not levels[3]:
         raise FeedError(
-            f"the topic {_short(topic)} is not {VERSION}/DEVICE/SOCKET/PEER/EVENT/,"
+            f"the topic {short(topic)} is not {VERSION}/DEVICE/SOCKET/PEER/EVENT/,"
             " of which SOCKET and PEER may be empty"
         )
     try:
         device, socket, peer, event = (unquote_to_bytes(level).decode() for level in levels[:4])
     except UnicodeDecodeError:
-        raise FeedError(f"a name in the topic {_short(topic)} is not UTF-8") from None
+        raise FeedError(f"a name in the topic {short(topic)} is not UTF-8") from None
     return Topic(device=device, socket=socket, peer=peer, event=event)
 
 
@@ -95,5 +100,6 @@ def _escaped(name: str) -> bytes:
     return quote_from_bytes(name.encode(errors="replace"), safe=_SAFE).encode() + b"/"
 
 
-def _short(topic: bytes) -> str:
+def short(topic: bytes) -> str:
+    """A topic for an error's text."""
     return repr(topic if len(topic) <= 80 else topic[:80] + b"...")
