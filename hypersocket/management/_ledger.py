@@ -23,9 +23,10 @@ _PASSING = re.compile(r"^pid \d+ (?=uid )|:\d+$")  # what differs by process, or
 
 def label_of(peer: PeerStats, bound: Collection[str]) -> str:
     """The endpoint of a peer that we connect to; else its address without port or process."""
-    if peer.endpoint not in bound:
-        return peer.endpoint
-    return _PASSING.sub("", peer.address).strip("[]") or peer.endpoint
+    label = peer.endpoint
+    if label in bound:
+        label = _PASSING.sub("", peer.address).strip("[]") or label
+    return label.encode(errors="replace").decode()  # paths may hold bytes that are no text
 
 
 class PeerLedger:

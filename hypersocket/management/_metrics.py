@@ -288,7 +288,7 @@ def _encode(gathered: Sequence[_Socket | _Device], accept: str, zipped: bool) ->
     registry.register(cast("Any", _Collector(gathered)))
     try:
         encoder, content_type = choose_encoder(accept)
-    except ValueError:  # of a version that is no number
+    except (TypeError, ValueError):  # of a version that is no number
         encoder, content_type = choose_encoder("")
     body = encoder(cast("Any", registry))
     # Level 1: most of what can be gained, for a quarter of the time.
