@@ -546,8 +546,8 @@ def test_include_has_no_meaning_without_a_file() -> None:
     with pytest.raises(TopologyError) as caught:
         topology.loads("include = 'map.toml'\n" + QUEUE)
     assert str(caught.value) == (
-        'topology:1: include = "map.toml": this works in files alone: there is no folder that the'
-        " path could start from"
+        'topology:1: include = "map.toml": no address map came along with this text, which is from'
+        " no folder"
     )
 
 

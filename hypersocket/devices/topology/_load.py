@@ -150,9 +150,9 @@ def loads(
     """Read and check the text of a topology file.
 
     Args:
-        text: what the file would hold. ``include`` is refused.
+        text: what the file would hold.
         file: the name for messages.
-        maps: the texts of address maps, in place of ``include``.
+        maps: the texts of address maps, in place of the files that ``include`` names.
         variables: as for :func:`load`.
         environ: likewise.
 
@@ -216,8 +216,8 @@ def _included_texts(
     include: Any = data.get("include", [])
     names = [include] if isinstance(include, str) else include
     if maps is not None:
-        if include:
-            text = "this works in files alone: there is no folder that the path could start from"
+        if include and not maps:
+            text = "no address map came along with this text, which is from no folder"
             reader.report(("include",), include, text)
         return [(f"{reader.file} (address map {i})", one) for i, one in enumerate(maps, 1)]
     found: list[tuple[str, str]] = []
