@@ -82,8 +82,8 @@ class Engine:
             return
         self.state = "stopping"
         for flow in self._flows:
-            if flow is self._answers:
-                flow.running = True  # it may have been paused
+            if flow is self._answers or _receives_only(flow.source):
+                flow.running = True  # for a while yet, even where it was paused
             else:
                 self._halt(flow)
         self._resumed.set()
@@ -164,7 +164,6 @@ class Engine:
             await self._drain([flow for flow in self._flows if flow is not self._answers])
             if self._answers is not None:
                 await _until(self._all_answered)
-                self._halt(self._answers)
                 await self._drain([self._answers])
             await _until(lambda: not self._unwritten())
 
@@ -176,10 +175,13 @@ class Engine:
 
     async def _drain_one(self, flow: Flow) -> None:
         source: Any = flow.source
-        most = None
-        if source.socket_type in _RECEIVE_ONLY:
+        if _receives_only(source):
+            # The flow goes on meanwhile: it makes the room for what is still coming.
             await leave(source)
+            self._halt(flow)
+            most = None
         else:
+            self._halt(flow)
             most = source.stats().queued_in
         await self._idle[flow].wait()
         await flow.drain(most)
@@ -242,6 +244,10 @@ class Engine:
         )
 
 
+def _receives_only(socket: Any) -> bool:
+    return socket.socket_type in _RECEIVE_ONLY
+
+
 def _side(taking: Flow | None, handing: Flow | None) -> SideStats:
     return SideStats(
         messages_in=taking.messages_in if taking else 0,
@@ -253,14 +259,11 @@ def _side(taking: Flow | None, handing: Flow | None) -> SideStats:
 
 async def leave(socket: Socket) -> None:
     """Unbind and disconnect a socket from everything; what it has received stays readable."""
-    for endpoint in socket.endpoints:
-        await socket.unbind(endpoint)
-    while dialled := {peer.endpoint for peer in socket.stats().peers}:
-        for endpoint in dialled:
-            try:
-                await socket.disconnect(endpoint)
-            except ValueError:
-                return  # what it was bound to, and has not ended yet
+    async with trio.open_nursery() as nursery:
+        for endpoint in socket.endpoints:
+            nursery.start_soon(socket.unbind, endpoint)
+        for endpoint in {peer.endpoint for peer in socket.stats().peers} - {*socket.endpoints}:
+            nursery.start_soon(socket.disconnect, endpoint)
 
 
 async def _until(holds: Callable[[], bool]) -> None:

@@ -241,7 +241,9 @@ class Flow:
         if count:
             self.held = []
             self.undelivered[reason] = self.undelivered.get(reason, 0) + count
-            logger.warning("%s: %d messages could not be handed on: %s", self.label, count, reason)
+            logger.warning(
+                "%s: messages that could not be handed on: %d, %s", self.label, count, reason
+            )
 
     def _handed_on_first(self) -> None:
         message = self.held.pop(0)
