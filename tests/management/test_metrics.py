@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import re
+import sys
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import trio
 
 import hypersocket as hs
-from hypersocket.management import MetricsServer, Source, _ledger, _metrics, serve_metrics
+from hypersocket.management import MetricsServer, Source, _ledger, serve_metrics
 
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 # What Prometheus 3 sends.
@@ -332,11 +333,6 @@ async def test_sources_that_cannot_be() -> None:
 
 @pytest.mark.parametrize("missing", ["prometheus_client", "h11"])
 async def test_without_the_extra(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def find(name: str) -> object:
-        if name == missing:
-            raise ModuleNotFoundError(name=name)
-        return object()
-
-    monkeypatch.setattr(_metrics.importlib, "import_module", find)
+    monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ModuleNotFoundError, match=rf"need {missing}: .*'hypersocket\[metrics\]'"):
         await serve_metrics("127.0.0.1:*", [])
