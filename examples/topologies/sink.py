@@ -11,7 +11,7 @@ async def main() -> None:
     loaded, (socket, how_many) = await load_topology()
     async with loaded.socket(socket) as pull:
         for _ in range(int(how_many)):
-            say((await pull.recv()).decode())
+            say(*(await pull.recv()).decode().split())
 
 
 trio.run(main)

@@ -10,11 +10,12 @@ from programs import load_topology, say
 async def main() -> None:
     loaded, (inlet, outlet, signature) = await load_topology()
     async with loaded.socket(inlet) as pull, loaded.socket(outlet) as push:
+        await pull.wait_connected()
         say(signature, "is there")
         number = 0
         async for message in pull:
             number += 1
-            await push.send(b"%s %s:%d" % (message.rstrip(), signature.encode(), number))
+            await push.send(b"%s %s:%d" % (message, signature.encode(), number))
 
 
 trio.run(main)
