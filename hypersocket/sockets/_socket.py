@@ -47,6 +47,9 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
     socket_type: ClassVar[str]
     """The name of the type in ZMTP (RFC 37, Socket-Type)."""
 
+    _takes_rest = False
+    """Whether an endpoint that is ended is read until its peers have ended, too."""
+
     def __init__(self, *, bind: Endpoints = (), connect: Endpoints = (), **options: Any) -> None:
         if not hasattr(self, "socket_type"):
             raise TypeError(
@@ -185,7 +188,9 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         """Stop listening at an endpoint, and end the connections that came by it.
 
         What was sent is written first, for up to ``linger`` seconds; what was received stays
-        readable.
+        readable. A socket that only receives (PULL, SUB, XSUB) tells its peers first, and takes
+        what they had written by then, so that nothing which is under way is lost; where it has
+        no room for that, somebody else should receive meanwhile.
 
         Raises:
             ValueError: the socket is not bound to it; :attr:`endpoints` says to what.
@@ -204,7 +209,7 @@ class Socket(SocketOptions, trio.abc.AsyncResource):
         """Stop connecting to an endpoint, and end its connection.
 
         What was sent is written first, for up to ``linger`` seconds; what was received stays
-        readable.
+        readable; what is under way is treated as by :meth:`unbind`.
 
         Raises:
             ValueError: the socket does not connect to it.

@@ -135,7 +135,7 @@ class FdTraffic(Traffic):
         Unix domain socket the peer has what it has read: libzmq, while its queue is full, takes a
         close for an error and reads no more.
         """
-        if self._write_broken:
+        if self._write_broken and not self._pipe.takes_rest:
             return True
         if self._buffers or self._pipe.has_outgoing:
             return False
@@ -143,7 +143,10 @@ class FdTraffic(Traffic):
         try:
             self._stream.socket.shutdown(socket.SHUT_WR)
         except OSError:
-            return True  # the peer has gone
+            # The peer has gone. What it wrote before is still to be read, if anybody wants it.
+            return not self._pipe.takes_rest
+        if self._pipe.takes_rest:
+            return False  # the peer ends its side when it has learnt of this
         return not unacknowledged(self._fd)
 
     # Reading
@@ -158,7 +161,7 @@ class FdTraffic(Traffic):
 
     def _read(self) -> None:
         try:
-            if self._finishing:
+            if self._finishing and not self._pipe.takes_rest:
                 if not os.read(self._fd, READ_SIZE):
                     self._end(End(Reason.CLOSED_BY_US))
                 return  # nobody will take it; but unread bytes would make the close a reset
