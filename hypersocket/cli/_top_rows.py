@@ -211,8 +211,9 @@ def _cells(row: Row, width: int) -> Iterator[Text]:
         yield Text(clean(row.where), style="dim")
 
 
-_QUIET = {"schema", "run", "time", "monotonic", "interval_seconds", "event"} | {
-    "device", "socket", "peer", "address", "socket_type", "routing_id",
+_QUIET = {
+    "schema", "run", "time", "monotonic", "interval_seconds", "event", "device", "socket", "peer",
+    "endpoint", "address", "socket_type", "routing_id", "reason", "detail", "error",
 }  # fmt: skip
 
 
@@ -229,9 +230,18 @@ def event_line(report: Report) -> Text:
     line.append(f" {clean(topic.event)}", style=_event_style(topic.event))
     if topic.peer:
         line.append(f" {clean(topic.peer)}", style="cyan")
-    details = [f"{name}={value}" for name, value in report.body.items() if name not in _QUIET]
-    line.append(f"  {clean(' '.join(details))}", style="dim")
+    line.append(f"  {clean(_details(report))}", style="dim")
     return line
+
+
+def _details(report: Report) -> str:
+    """Why, and what else is told."""
+    body = report.body
+    why = [str(body[name]) for name in ("reason", "detail", "error") if body.get(name)]
+    rest = [f"{name}={value}" for name, value in body.items() if name not in _QUIET]
+    if body.get("endpoint") and body["endpoint"] != report.topic.peer:
+        rest.append(f"at {body['endpoint']}")
+    return "  ".join([": ".join(dict.fromkeys(why)), *rest]).strip()
 
 
 def _event_style(event: str) -> str:

@@ -89,7 +89,7 @@ class Screen:
         first, last = self._window(len(lines), room)
         shown: list[RenderableType] = [*lines[first:last]]
         if not lines:
-            shown = [Text("nothing has happened since", style="dim")]
+            shown = [Text("nothing has happened since", style="dim", no_wrap=True)]
         blank = [Text("")] * (room - len(shown))
         return Group(head, *shown, *blank, _foot(width, first, last, len(lines)))
 

@@ -48,8 +48,8 @@ def paths(body: Any, prefix: str = "") -> set[str]:
 async def test_statistics_have_the_fields_that_are_documented() -> None:
     async with (
         hs.Router(bind="inproc://front") as front,
-        hs.Router(bind="inproc://back") as back,
-        hs.Dealer(connect="inproc://back"),
+        hs.devices.AddressedDealer(bind="inproc://back") as back,
+        hs.Rep(connect="inproc://back"),
         hs.Req(connect="inproc://front"),
         trio.open_nursery() as nursery,
     ):
