@@ -16,7 +16,7 @@ It has ``send``, ``recv``, ``send_multipart`` and ``recv_multipart``; awaitable 
 awaits.
 """
 
-PATTERNS = ("PUSH", "PULL", "REQ", "REP", "PUB", "SUB", "ROUTER")
+PATTERNS = ("PUSH", "PULL", "REQ", "REP", "PUB", "SUB", "ROUTER", "DEALER")
 
 
 class Peer(Protocol):
@@ -68,6 +68,9 @@ class BlockingPeer(Peer, Protocol):
     def drain(self, handle: Handle) -> list[bytes]:
         """The messages that are there, without waiting."""
 
+    def forward(self, kind: str, frontend: Handle, backend: Handle) -> None:
+        """Be a device, for ever; raises UnsupportedError where there are none."""
+
 
 class AwaitingPeer(Peer, Protocol):
     """A peer whose calls are awaited."""
@@ -91,6 +94,9 @@ class AwaitingPeer(Peer, Protocol):
 
     def endpoint(self, handle: Handle) -> str:
         """Where it is bound."""
+
+    async def forward(self, kind: str, frontend: Handle, backend: Handle) -> None:
+        """Be a device, for ever."""
 
     async def sleep(self, seconds: float) -> None:
         """Let the loop run."""

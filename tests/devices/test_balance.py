@@ -1,5 +1,7 @@
 """A queue that gives each request to the worker with the fewest unanswered ones."""
 
+# ruff: noqa: SIM117 - the device outside, and inside of it who talks to it
+
 from __future__ import annotations
 
 import logging
@@ -100,7 +102,7 @@ async def test_a_worker_that_is_killed_is_noticed(caplog: pytest.LogCaptureFixtu
     """kill -9: its requests are forgotten and counted, and the others go on."""
     front, back = hs.Router(bind=TCP), devices.AddressedDealer(bind=TCP)
     async with running("queue", front, back, **LEAST) as device, trio.open_nursery() as nursery:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: ASYNC220 - it is short
             [sys.executable, str(WORKER), back.endpoints[0], "1"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

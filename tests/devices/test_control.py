@@ -1,5 +1,7 @@
 """Steering by messages, from libzmq's own sockets."""
 
+# ruff: noqa: SIM117 - the device outside, and inside of it who talks to it
+
 from __future__ import annotations
 
 import struct

@@ -1,5 +1,7 @@
 """XSUB to XPUB: messages one way, subscriptions the other."""
 
+# ruff: noqa: SIM117 - the device outside, and inside of it who talks to it
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,7 @@
 """ROUTER to DEALER: requests there, replies back."""
 
+# ruff: noqa: SIM117 - the device outside, and inside of it who talks to it
+
 from __future__ import annotations
 
 import pytest

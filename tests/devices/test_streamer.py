@@ -1,5 +1,7 @@
 """PULL to PUSH: batches, order, back-pressure, and what cancelling leaves."""
 
+# ruff: noqa: SIM117 - the device outside, and inside of it who talks to it
+
 from __future__ import annotations
 
 import logging
@@ -179,7 +181,8 @@ async def test_cancelled_with_no_room_it_says_what_it_could_not_hand_on(
         assert device.stats().reasons == {"the device was cancelled": 1}
     (record,) = [one for one in caplog.records if one.levelno == logging.WARNING]
     assert record.getMessage() == (
-        "streamer, to the backend: messages that could not be handed on: 1, the device was cancelled"
+        "streamer, to the backend: messages that could not be handed on: 1, "
+        "the device was cancelled"
     )
 
 

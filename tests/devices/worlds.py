@@ -30,9 +30,7 @@ async def running(
     """A device between two sockets, which are opened here; cancelled at the end."""
     with trio.fail_after(LIMIT):
         async with frontend, backend, trio.open_nursery() as nursery:
-            device = await nursery.start(
-                partial(getattr(devices, kind), frontend, backend, **more)
-            )
+            device = await nursery.start(partial(getattr(devices, kind), frontend, backend, **more))
             yield device
             nursery.cancel_scope.cancel()
 
