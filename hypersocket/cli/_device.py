@@ -22,7 +22,7 @@ from .. import (
     XSub,
     devices,
 )
-from ._outcome import SUCCEEDED, messages, say
+from ._outcome import SUCCEEDED, Failed, messages, say
 from ._signals import Stop
 
 SocketT = TypeVar("SocketT", bound=Socket)
@@ -160,9 +160,12 @@ async def _start_helpers(
         await nursery.start(publish)
     if settings.metrics is not None:
         sources = [management.Source(settings.name, sockets, device)]
-        server: management.MetricsServer = await nursery.start(
-            management.serve_metrics, settings.metrics, sources
-        )
+        try:
+            server: management.MetricsServer = await nursery.start(
+                management.serve_metrics, settings.metrics, sources
+            )
+        except ModuleNotFoundError as error:
+            raise Failed(str(error)) from error
         for url in server.urls:
             _tell("metrics", url)
 

@@ -12,7 +12,7 @@ import click
 import trio
 
 from ._command import Command
-from ._outcome import BAD_USAGE, SUCCEEDED, say
+from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
 from ._types import split_options
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ Work: TypeAlias = Callable[[], int]
 
 def _file(function: F) -> F:
     decorators = [
-        click.argument(
-            "file", metavar="TOPOLOGY.toml", type=click.Path(exists=True, dir_okay=False)
-        ),
+        click.argument("file", metavar="TOPOLOGY.toml"),
         click.option(
             "--set",
             "variables",
@@ -40,6 +38,15 @@ def _file(function: F) -> F:
     return function
 
 
+def _loaded(file: str, values: dict[str, str]) -> Topology:
+    from ..devices import topology
+
+    if "://" not in file:
+        return topology.load(file, variables=values)
+    endpoint, _, name = file.partition("#")
+    return trio.run(partial(topology.load_from, endpoint, name, variables=values))
+
+
 def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[str, ...]) -> Work:
     """Load the file and work with it. A line for each mistake in it, and the exit status 2."""
     values = split_options(variables, "--set")
@@ -48,11 +55,13 @@ def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[
         from ..devices import topology
 
         try:
-            return work(topology.load(file, variables=values))
+            return work(_loaded(file, values))
         except topology.TopologyError as error:
             for problem in error.problems:
                 say(str(problem))
             return BAD_USAGE
+        except ImportError as error:
+            raise Failed(str(error)) from error
 
     return load_and_work
 
@@ -63,6 +72,9 @@ def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[
         "hypersocket run plant.toml": "Run all that the file describes",
         "hypersocket run plant.toml --only mixer --only packer": "Run two parts of it here",
         "kill -HUP PID": "Read the file again, and change only what has changed",
+        "hypersocket run tcp://configuration:5550#plant": (
+            "Ask a configuration service for the topology of that name"
+        ),
     },
 )
 @_file
@@ -70,6 +82,9 @@ def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[
 @click.option("--metrics", metavar="HOST:PORT", help="Where to serve OpenMetrics over HTTP.")
 def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: str | None) -> Work:
     """Run the devices of a topology file, and look after them.
+
+    In place of the file there may be the endpoint of a configuration service (REP), and after a #
+    what to ask it for.
 
     SIGHUP reads the file again. SIGINT and SIGTERM end it, when all that was accepted is handed on.
     """

@@ -24,6 +24,7 @@ from .. import (
     __version__,
     devices,
 )
+from ._outcome import Failed
 
 ANY_PORT = "tcp://127.0.0.1:*"
 
@@ -31,7 +32,7 @@ PATIENCE = 10.0
 """Seconds that one pattern may take. It needs some thousandths."""
 
 
-class DemoFailed(Exception):
+class DemoFailed(Failed):
     """Something other than what was sent has arrived, or nothing."""
 
 
