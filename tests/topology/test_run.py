@@ -163,7 +163,7 @@ async def test_fail_fast_stops_everything_gracefully() -> None:
             await break_(one, "one")
             assert (await one.wait_state("one", "failed")).restarts == 0
             await one.wait_state("two", "stopped")
-    result = one.results["two"]
+    result = one.children["two"].result
     assert result is not None
     assert result.complete
 

@@ -103,7 +103,9 @@ class Checker:
             name=name,
             kind=table.kind,
             frontend=self._socket((*key, "frontend"), table.frontend, front),
-            backend=self._socket((*key, "backend"), table.backend, back),
+            backend=self._socket(
+                (*key, "backend"), table.backend, back, table.balance == "least-outstanding"
+            ),
             capture=self._attached(key, "capture", table.capture),
             control=self._attached(key, "control", table.control),
             monitor=self._attached(key, "monitor", table.monitor),
@@ -122,8 +124,6 @@ class Checker:
         """The types of frontend and backend; empty where they are missing."""
         default = KINDS.get(table.kind, ("", ""))
         balance = table.balance if table.kind == "queue" else "round-robin"
-        if balance == "least-outstanding":
-            default = ("ROUTER", "ROUTER")
         front, back = table.frontend.type or default[0], table.backend.type or default[1]
         for side, type_ in (("frontend", front), ("backend", back)):
             if not type_:
@@ -175,7 +175,13 @@ class Checker:
             program=table.program,
         )
 
-    def _socket(self, key: Key, table: SocketTable | PlainSocketTable, type_: str) -> SocketSpec:
+    def _socket(
+        self,
+        key: Key,
+        table: SocketTable | PlainSocketTable,
+        type_: str,
+        addressed: bool = False,
+    ) -> SocketSpec:
         were_wrong = self._left_out & {(*key, "bind"), (*key, "connect")}
         if not (table.bind or table.connect or were_wrong):
             text = "it binds nothing and connects to nothing: give it bind or connect"
@@ -186,10 +192,8 @@ class Checker:
             self._connected((*key, "connect", index), endpoint)
             for index, endpoint in enumerate(table.connect)
         )
-        options: dict[str, Any] = {}
-        if type_:
-            options = self._options(key, type_, table)
-        return SocketSpec(type_, table.bind, connect, options)
+        spec = SocketSpec(type_, table.bind, connect, {}, addressed)
+        return replace(spec, options=self._options(key, spec, table)) if type_ else spec
 
     def _check_endpoint(self, key: Key, endpoint: str, how: str) -> bool:
         try:
@@ -243,8 +247,8 @@ class Checker:
         self._report(key, name, text)
         return name
 
-    def _options(self, key: Key, type_: str, table: Any) -> dict[str, Any]:
-        cls = SOCKET_TYPES[type_]
+    def _options(self, key: Key, spec: SocketSpec, table: Any) -> dict[str, Any]:
+        cls = spec.socket_class
         found: dict[str, Any] = {}
         for name, value in table.options.items():
             try:
@@ -252,10 +256,10 @@ class Checker:
             except (TypeError, ValueError) as error:
                 self._report((*key, "options", name), value, str(error))
         if table.subscribe:
-            if type_ == "SUB":
+            if spec.type == "SUB":
                 found["subscribe"] = table.subscribe
             else:
-                text = f"only a SUB has subscriptions of its own, and this is a {type_}"
+                text = f"only a SUB has subscriptions of its own, and this is a {spec.type}"
                 self._report((*key, "subscribe"), NOTHING, text)
         return found
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 SWEEPS = 24
+MOVES = 90
 GAP = 26.0
 """Between two boxes of a layer."""
 LANE = 16.0
@@ -126,7 +127,9 @@ class Layout:
                 box.layer = max(0, min(after, default=1) - 1)  # beside what it belongs to
 
     def _pass_through_layers(self) -> None:
-        self.layers = [[] for _ in range(1 + max(box.layer for box in self.boxes.values()))]
+        self.layers = [
+            [] for _ in range(1 + max((box.layer for box in self.boxes.values()), default=0))
+        ]
         for box in self.boxes.values():
             self.layers[box.layer].append(box)
         for number, wire in enumerate(self.wires):
@@ -219,7 +222,7 @@ class Layout:
                 for box in members:
                     box.y = y + box.height / 2
                     y += box.height + GAP
-        for sweep in range(SWEEPS):
+        for sweep in range(MOVES):
             forwards = sweep % 2 == 0
             for layer in self.layers if forwards else reversed(self.layers):
                 wanted = self._wanted(sweep, forwards)
@@ -229,14 +232,26 @@ class Layout:
 
     def _wanted(self, sweep: int, forwards: bool) -> dict[Box, float]:
         """Where each box would have its wires straight: in the last sweeps, with both sides."""
-        sums: dict[Box, list[float]] = {}
+        sums: dict[Box, tuple[float, float]] = {}
+        both = sweep >= MOVES - 40
+
+        def wish(box: Box, y: float, weight: float) -> None:
+            total, weights = sums.get(box, (0.0, 0.0))
+            sums[box] = (total + y * weight, weights + weight)
+
         for one, other, at_one, at_other in self._segments:
-            both = sweep >= SWEEPS - 6
+            # What passes through several layers should do so straight.
+            weight = (
+                1.0
+                + 2.0 * one.passing
+                + 2.0 * other.passing
+                + 8.0 * (one.passing and other.passing)
+            )
             if forwards or both:
-                sums.setdefault(other, []).append(one.y + at_one - at_other)
+                wish(other, one.y + at_one - at_other, weight)
             if not forwards or both:
-                sums.setdefault(one, []).append(other.y + at_other - at_one)
-        return {box: sum(ys) / len(ys) for box, ys in sums.items()}
+                wish(one, other.y + at_other - at_one, weight)
+        return {box: total / weights for box, (total, weights) in sums.items()}
 
 
 BAND_GAP = 66.0

@@ -86,8 +86,8 @@ class DeviceTable(_Table):
     backend: SocketTable = Field(description="The socket towards services, subscribers or sinks.")
     balance: Balance = Field(
         "round-robin",
-        description="How a queue chooses among services. With `least-outstanding` its backend is"
-        " a ROUTER.",
+        description="How a queue chooses among services: in turn, or the one with the fewest"
+        " requests that it has not answered.",
     )
     capture: Attached | None = Field(
         None, description="A socket that is sent a copy of every message."

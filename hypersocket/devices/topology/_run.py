@@ -76,7 +76,7 @@ async def run(
         raise
     if running.failure is not None:
         raise running.failure
-    return running.results
+    return {name: running.results.get(name) for name in running.status()}
 
 
 class Running:

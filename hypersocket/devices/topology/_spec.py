@@ -8,11 +8,13 @@ from typing import Any, Literal, TypeAlias
 
 from ... import sockets
 from ...sockets import Socket
+from .._balance import AddressedDealer
 from ._errors import Problem, TopologyError, did_you_mean
 
 Kind: TypeAlias = Literal["queue", "forwarder", "streamer", "proxy"]
 Balance: TypeAlias = Literal["round-robin", "least-outstanding"]
 Restart: TypeAlias = Literal["backoff", "never"]
+SocketClass: TypeAlias = type[Socket]
 
 SOCKET_TYPES: Mapping[str, type[Socket]] = {
     one.socket_type: one
@@ -37,12 +39,20 @@ class SocketSpec:
         bind: endpoints to listen at.
         connect: endpoints to connect to, references resolved.
         options: keyword arguments for the socket's class, ``subscribe`` included.
+        addressed: whether it is a DEALER that knows its peers one by one, as a queue needs that
+            balances by least outstanding requests.
     """
 
     type: str
     bind: tuple[str, ...] = ()
     connect: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    addressed: bool = False
+
+    @property
+    def socket_class(self) -> SocketClass:
+        """The class to make it of."""
+        return AddressedDealer if self.addressed else SOCKET_TYPES[self.type]
 
     def make(self, *, at_endpoints: bool = True, **options: Any) -> Socket:
         """The socket, not yet open.
@@ -53,8 +63,8 @@ class SocketSpec:
         """
         chosen = {**self.options, **options}
         if not at_endpoints:
-            return SOCKET_TYPES[self.type](**chosen)
-        return SOCKET_TYPES[self.type](bind=self.bind, connect=self.connect, **chosen)
+            return self.socket_class(**chosen)
+        return self.socket_class(bind=self.bind, connect=self.connect, **chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from ._picture import (
 )
 from ._spec import Topology
 
-MARGIN, TITLE, COLUMN_GAP = 30.0, 34.0, 118.0
+MARGIN, TITLE, COLUMN_GAP = 30.0, 34.0, 104.0
 SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 TYPEWRITER = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
@@ -245,7 +245,7 @@ class _Drawing:
         x, right, limit = MARGIN, MARGIN, max(self._right, 640.0)
         for what, name in entries:
             text = SENTENCE.get(name, name)
-            width = 62 + len(text) * 6.9
+            width = 68 + len(text) * 6.9
             if x + width > limit and x > MARGIN:
                 x, y = MARGIN, y + 24
             lines += _legend_entry(what, name, text, x, y)
@@ -271,7 +271,7 @@ def _legend_entry(what: str, name: str, text: str, x: float, y: float) -> list[s
         )
         if what == "pattern":
             lines += _ends(_pattern(name), (x, y), -1.0, (x + 40, y), 1.0)
-    start = x + (38 if what == "kind" else 46)
+    start = x + (38 if what == "kind" else 50)
     return [*lines, _text(start, y + 4, text, 11.5, fill=INK)]
 
 
