@@ -178,7 +178,10 @@ def table(found: Iterable[Row], width: int) -> Table:
     made = Table(
         box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold reverse"
     )
-    made.add_column("NAME", no_wrap=True, ratio=3, min_width=14, overflow="ellipsis")
+    if width >= WIDER:
+        made.add_column("NAME", no_wrap=True, width=40, overflow="ellipsis")
+    else:
+        made.add_column("NAME", no_wrap=True, ratio=1, min_width=14, overflow="ellipsis")
     made.add_column("KIND", no_wrap=True, width=9)
     made.add_column("STATE", no_wrap=True, width=9, overflow="ellipsis")
     made.add_column("IN/s", justify="right", no_wrap=True, width=6)
@@ -190,7 +193,7 @@ def table(found: Iterable[Row], width: int) -> Table:
     made.add_column("DROPPED", justify="right", no_wrap=True, width=7)
     made.add_column("PEERS", justify="right", no_wrap=True, width=5)
     if width >= WIDER:
-        made.add_column("WHERE", no_wrap=True, ratio=4, overflow="ellipsis")
+        made.add_column("WHERE", no_wrap=True, ratio=1, overflow="ellipsis")
     for row in found:
         made.add_row(*_cells(row, width))
     return made
