@@ -171,6 +171,10 @@ async def test_a_cancelled_wait_for_the_stop_leaves_the_stop_going_on() -> None:
             assert (await device.stop()).complete
 
 
+def _reached(got: list[bytes], count: int) -> bool:
+    return len(got) >= count
+
+
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 async def test_streamers_one_after_the_other_lose_and_repeat_nothing(whose: str) -> None:
     """A source that sends all the time, through a streamer that is replaced five times."""
@@ -214,7 +218,7 @@ async def test_streamers_one_after_the_other_lose_and_repeat_nothing(whose: str)
                         nursery.start_soon(send)
                     enough = min(len(got) + total // 8, total)
                     if generation < 5:
-                        await eventually(lambda enough=enough: len(got) >= enough)
+                        await eventually(partial(_reached, got, enough))
                         assert (await device.stop()).complete
                     else:
                         await trio.sleep_forever()
