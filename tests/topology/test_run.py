@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -377,10 +378,41 @@ async def test_a_second_signal_does_not_wait(caplog: pytest.LogCaptureFixture) -
 
 
 async def test_monitor_and_metrics() -> None:
+    pytest.importorskip("prometheus_client")
     text = ONE + 'monitor = "inproc://monitor"\nmonitor_interval = 0.01\nmetrics = "127.0.0.1:*"\n'
-    async with running(text) as one, hs.Sub(connect="inproc://monitor", subscribe="") as sub:
+    async with running(text + TWO) as one:
+        async with hs.Sub(connect="inproc://monitor", subscribe="") as sub:
+            await passes("one")
+            topic, *_ = await sub.recv_multipart()
+            assert b"one" in topic
+        (url,) = one.metrics_urls
+        page = await trio.to_thread.run_sync(_fetch, url)
+        assert 'device="one"' in page
+        assert 'device="two"' not in page  # which has no metrics
+        assert await one.reload(topology.loads(ONE + TWO)) == ["one was stopped and started anew"]
+        assert one.metrics_urls == ()
+        with pytest.raises(OSError, match="refused"):
+            await trio.to_thread.run_sync(_fetch, url)
         await passes("one")
-        topic, *_ = await sub.recv_multipart()
-        assert b"one" in topic
-        await one.reload(topology.loads(ONE))
-        await passes("one")
+
+
+def _fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return str(answer.read(), "utf-8")
+
+
+async def test_metrics_of_all_devices() -> None:
+    pytest.importorskip("prometheus_client")
+    async with running(ONE + TWO, metrics="127.0.0.1:*") as one:
+        (url,) = one.metrics_urls
+        page = await trio.to_thread.run_sync(_fetch, url)
+        assert 'device="one"' in page
+        assert 'device="two"' in page
+
+
+async def test_metrics_at_an_address_in_use() -> None:
+    pytest.importorskip("prometheus_client")
+    async with hs.Pull(bind="tcp://127.0.0.1:*") as taken:
+        address = taken.endpoints[0].removeprefix("tcp://")
+        with pytest.raises(hs.AddressInUse):
+            await topology.run(topology.loads(ONE), metrics=address, signals=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ import trio
 if TYPE_CHECKING:
     from ...management import Source
     from ._child import Child
+
+logger = logging.getLogger("hypersocket")
 
 
 class Metrics:
@@ -26,6 +29,12 @@ class Metrics:
         self._for_all = for_all
         self._children = children
         self._served: dict[str, trio.CancelScope] = {}
+        self._urls: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where metrics are served now."""
+        return tuple(url for urls in self._urls.values() for url in urls)
 
     async def update(self) -> None:
         """Serve at the addresses that are named now, and no more at others.
@@ -38,11 +47,14 @@ class Metrics:
         addresses = sorted(address for address in wanted if address is not None)
         for address in [one for one in self._served if one not in addresses]:
             self._served.pop(address).cancel()
+            del self._urls[address]
         for address in addresses:
             if address not in self._served:
                 scope = trio.CancelScope()
-                await self.nursery.start(partial(self._serve, address, scope))
+                server = await self.nursery.start(partial(self._serve, address, scope))
                 self._served[address] = scope
+                self._urls[address] = server.urls
+                logger.info("metrics at %s", ", ".join(server.urls))
 
     def _sources(self, address: str) -> list[Source]:
         """Asked at each scrape, so that devices come and go."""

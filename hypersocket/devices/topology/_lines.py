@@ -16,6 +16,8 @@ _KEY = re.compile(rf"\s*((?:{_PART.pattern})(?:\s*\.\s*(?:{_PART.pattern}))*)\s*
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"""'
     r"|'''.*?'''"
+    r'|"""'  # not closed yet
+    r"|'''"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|'[^'\n]*'"
     r"|#[^\n]*"
@@ -72,11 +74,9 @@ def _inline_keys(path: Key, value: str, line: int, found: dict[Key, int]) -> Non
 
 def _is_open(value: str) -> bool:
     """Whether a value goes on in the next line."""
-    depth, end = 0, 0
+    depth = 0
     for token in _TOKEN.finditer(value):
-        if token[0] in {"[", "{"}:
-            depth += 1
-        elif token[0] in {"]", "}"}:
-            depth -= 1
-        end = token.end()
-    return depth > 0 or '"""' in value[end:] or "'''" in value[end:]
+        if token[0] in {'"""', "'''"}:
+            return True
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+    return depth > 0

@@ -112,6 +112,11 @@ class Running:
         """How each device is, by name."""
         return {name: child.status for name, child in self._children.items()}
 
+    @property
+    def metrics_urls(self) -> tuple[str, ...]:
+        """Where metrics are served now."""
+        return self._metrics.urls
+
     async def wait_state(self, name: str, *states: ChildState) -> ChildStatus:
         """Wait until a device is in one of these states.
 
