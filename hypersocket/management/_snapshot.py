@@ -182,8 +182,20 @@ class DeviceView:
 
     @property
     def settled(self) -> bool:
-        """Whether rates are known."""
-        return self.own is not None and self.own.before is not None
+        """Whether the rates of the device and of its sockets are known."""
+        if self.own is None or self.own.before is None:
+            return False
+        sockets = [self.sockets.get(name) for name in _names(self.own.report)]
+        return all(
+            socket is not None and socket.own is not None and socket.own.before is not None
+            for socket in sockets
+        )
+
+
+def _names(report: Report) -> list[str]:
+    """The sockets that a device says it has."""
+    names = report.body.get("sockets")
+    return list(map(str, cast("list[object]", names))) if isinstance(names, list) else []
 
 
 class Snapshot:
@@ -269,11 +281,9 @@ class Snapshot:
         return socket.peers.get(topic.peer)
 
     def _keep_sockets(self, device: DeviceView, report: Report) -> None:
-        names = report.body.get("sockets")
-        if isinstance(names, list):
-            for name in set(device.sockets).difference(map(str, cast("list[object]", names))):
-                gone = device.sockets.pop(name)
-                self._views -= len(gone.peers) + (gone.own is not None)
+        for name in set(device.sockets).difference(_names(report)):
+            gone = device.sockets.pop(name)
+            self._views -= len(gone.peers) + (gone.own is not None)
 
     def _forget_peers(self, socket: SocketView, now: float, age: float) -> None:
         gone = [name for name, view in socket.peers.items() if now - view.heard > age]

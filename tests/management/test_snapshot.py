@@ -45,6 +45,15 @@ def test_rates_need_two_statistics_of_one_run() -> None:
     assert device.own.rate("n") == 1.0
 
 
+def test_a_device_is_settled_when_its_sockets_are() -> None:
+    snapshot = Snapshot()
+    for at in (1, 2):
+        snapshot.take(counted(at, 1, sockets=["in"]), now=at)
+        assert not snapshot.devices["d"].settled
+        snapshot.take(counted(at, 1, socket="in"), now=at)
+    assert snapshot.devices["d"].settled
+
+
 def test_an_answer_to_a_new_subscriber_makes_no_odd_rate() -> None:
     snapshot = Snapshot()
     snapshot.take(counted(10, 100), now=0)

@@ -269,6 +269,7 @@ def test_one_snapshot_for_a_script(streamer: tuple[Running, str]) -> None:
     assert device["per_second"]["frontend_messages_in"] == 0.0
     assert [one["socket"] for one in device["sockets"]] == ["frontend", "backend"]
     assert device["sockets"][0]["counters"]["messages_in"] == 0
+    assert [one["per_second"]["messages_in"] for one in device["sockets"]] == [0.0, 0.0]
 
 
 def test_one_snapshot_for_people(streamer: tuple[Running, str]) -> None:
@@ -282,7 +283,7 @@ def test_one_snapshot_for_people(streamer: tuple[Running, str]) -> None:
 
 
 def test_an_endpoint_that_is_not_there_fails_a_script(streamer: tuple[Running, str]) -> None:
-    done = run("top", "--once", "--timeout", "2", streamer[1], "tcp://127.0.0.1:1")
+    done = run("top", "--once", "--timeout", "4", streamer[1], "tcp://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr == b"hypersocket: tcp://127.0.0.1:1: not there: connection refused\n"
     assert b"orders" in done.stdout
