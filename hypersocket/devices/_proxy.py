@@ -44,7 +44,7 @@ async def proxy(
         task_status: ``nursery.start`` returns the device's handle.
 
     Returns:
-        When it was stopped by its handle or by TERMINATE: what became of everything.
+        What became of everything, when it was stopped by its handle or by TERMINATE.
 
     Raises:
         TypeError: one of the arguments is no socket.
