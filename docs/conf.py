@@ -60,8 +60,6 @@ nitpick_ignore_regex = [
     (r"py:class", r"'[a-z-]+'"),
     # Type variables, which autodoc prints by their bare names.
     (r"py:(class|obj|data)", r"_?[A-Z]T?(_co|_contra)?"),
-    # The values of a Literal, which are printed like types.
-    (r"py:class", r"'[\w-]+'"),
     # Where options are declared; the tables of options show what is there.
     (r"py:class", r"hypersocket\._option_groups\..*"),
     # What stream transports are served by; a transport of another kind has no use for it.
