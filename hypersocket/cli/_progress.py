@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
@@ -20,7 +21,7 @@ class FileProgress:
     """
 
     def __init__(self, name: str, fd: int | None) -> None:
-        self._name = name
+        self._name = Path(name).name
         self._total = os.fstat(fd).st_size if fd is not None else 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None

@@ -108,7 +108,8 @@ def check(file: str, variables: tuple[str, ...]) -> Work:
     """Check a topology file without running it."""
 
     def work(loaded: Topology) -> int:
-        print(f"{file}: nothing is wrong with it ({len(loaded.devices)} devices)")
+        number = len(loaded.devices)
+        print(f"{file}: nothing is wrong with it ({number} device{'' if number == 1 else 's'})")
         return SUCCEEDED
 
     return _with_topology(work, file, variables)
