@@ -416,3 +416,68 @@ async def test_metrics_at_an_address_in_use() -> None:
         address = taken.endpoints[0].removeprefix("tcp://")
         with pytest.raises(hs.AddressInUse):
             await topology.run(topology.loads(ONE), metrics=address, signals=False)
+
+
+async def test_reloading_loses_nothing_on_its_way_through(tmp_path: Path) -> None:
+    total = 20_000
+    text = f"""
+        [devices.d]
+        kind = "streamer"
+        frontend.bind = "ipc://{tmp_path}/f"
+        backend.bind = "ipc://{tmp_path}/b"
+    """
+    received: list[int] = []
+
+    async def send(source: hs.Push) -> None:
+        for number in range(total):
+            await source.send(b"%d" % number)
+
+    async with (
+        running(text) as one,
+        hs.Push(connect=f"ipc://{tmp_path}/f", immediate=True) as source,
+        hs.Pull(connect=f"ipc://{tmp_path}/b") as sink,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(send, source)
+        for times in range(1, 6):
+            while len(received) < total * times // 7:
+                received += map(int, await sink.recv_many(max=100))
+            changed = text + f"\nbackend.options.sndhwm = {1000 + times}\n"
+            nursery.start_soon(one.reload, topology.loads(changed))
+        while len(received) < total:
+            received += map(int, await sink.recv_many())
+    assert sorted(received) == list(range(total))
+
+
+async def test_a_queue_that_counts() -> None:
+    text = """
+        [devices.q]
+        kind = "queue"
+        balance = "least-outstanding"
+        frontend.bind = "inproc://front"
+        backend.bind = "inproc://back"
+    """
+
+    async def work(rep: hs.Rep, name: bytes) -> None:
+        async for request in rep:
+            if request == b"slow":
+                await trio.sleep_forever()
+            await rep.send(name)
+
+    async with (
+        running(text) as one,
+        hs.Rep(connect="inproc://back") as rep,
+        hs.Rep(connect="inproc://back") as other,
+        hs.Req(connect="inproc://front") as req,
+        hs.Req(connect="inproc://front") as patient,
+        trio.open_nursery() as nursery,
+    ):
+        await one.children["q"].opened["backend"].wait_connected(2)
+        nursery.start_soon(work, rep, b"one")
+        nursery.start_soon(work, other, b"other")
+        await patient.send(b"slow")
+        await wait_all_tasks_blocked()
+        # One is busy for ever, so all go to the other.
+        answers = {await req.request(b"quick") for _ in range(10)}
+        assert len(answers) == 1
+        nursery.cancel_scope.cancel()

@@ -151,28 +151,37 @@ async def test_nothing_crosses_the_link_that_nobody_wants(tmp_path: Path) -> Non
     names = ("publishers", "link", "subscribers", "hub_control", "relay_control")
     addresses = ipc(tmp_path, *names)
     wanted, size = 100, 50
-    async with Processes(in_files("slow_link"), addresses) as processes:
-        await processes.run("--only", "head-office")
-        await processes.run("--only", "branch")
-        farmers = [await processes.program("subscriber", "farmer", str(wanted)) for _ in range(2)]
-        stocks = await processes.program(
-            "publisher", "stock-exchange", "stocks.oslo.", "1000", "10000"
-        )
-        assert await stocks.line() == "published 1000"
-        await trio.to_thread.run_sync(_wait_for_subscribers, addresses["relay_control"])
-        weather = await processes.program(
-            "publisher", "weather-station", "weather.oslo.", str(wanted), str(size)
-        )
-        assert await weather.line() == f"published {wanted}"
-        for farmer in farmers:
-            lines = await farmer.lines(wanted)
-            assert lines == [f"weather.oslo.{number}" for number in range(wanted)]
-        counted = await trio.to_thread.run_sync(_statistics, addresses["hub_control"])
-        # In at the hub's frontend and out at its backend: the weather, once, for both farmers.
-        assert counted[:2] == [wanted, wanted * size]
-        assert counted[6:] == [wanted, wanted * size]
-        counted = await trio.to_thread.run_sync(_statistics, addresses["relay_control"])
-        assert counted[:2] == [wanted, wanted * size]
+    expected = [f"weather.oslo.{number}" for number in range(wanted)]
+    with zmq.Context() as context, context.socket(zmq.SUB) as libzmq_farmer:
+        libzmq_farmer.linger = 0
+        libzmq_farmer.rcvtimeo = 20_000
+        libzmq_farmer.connect(addresses["subscribers"])
+        libzmq_farmer.subscribe("weather.oslo.")
+        async with Processes(in_files("slow_link"), addresses) as processes:
+            await processes.run("--only", "head-office")
+            await processes.run("--only", "branch")
+            farmer = await processes.program("subscriber", "farmer", str(wanted))
+            # Both have subscribed, to topics that are not the same, so that both travel upstream.
+            await trio.to_thread.run_sync(_wait_for_subscriptions, addresses["relay_control"], 2)
+            stocks = await processes.program(
+                "publisher", "stock-exchange", "stocks.oslo.", "1000", "10000"
+            )
+            assert await stocks.line() == "published 1000"
+            weather = await processes.program(
+                "publisher", "weather-station", "weather.oslo.", str(wanted), str(size)
+            )
+            assert await weather.line() == f"published {wanted}"
+            assert await farmer.lines(wanted) == expected
+            heard = await trio.to_thread.run_sync(
+                lambda: [libzmq_farmer.recv() for _ in range(wanted)]
+            )
+            assert [one.decode().partition(" ")[0] for one in heard] == expected
+            counted = await trio.to_thread.run_sync(_statistics, addresses["hub_control"])
+            # In at the hub's frontend and out at its backend: the weather, once for both farmers.
+            assert counted[:2] == [wanted, wanted * size]
+            assert counted[6:] == [wanted, wanted * size]
+            counted = await trio.to_thread.run_sync(_statistics, addresses["relay_control"])
+            assert counted[:2] == [wanted, wanted * size]
 
 
 def _statistics(control: str) -> list[int]:
@@ -184,9 +193,9 @@ def _statistics(control: str) -> list[int]:
         return _numbers(req.recv_multipart())
 
 
-def _wait_for_subscribers(control: str) -> None:
-    """Wait until a subscription has come through: it is what the relay's backend receives."""
-    while not _statistics(control)[4]:
+def _wait_for_subscriptions(control: str, count: int) -> None:
+    """Wait until so many have come through: they are what the relay's backend receives."""
+    while _statistics(control)[4] < count:
         pass
 
 
