@@ -323,6 +323,8 @@ def _check(monitor: object, interval: float, max_peers: int) -> None:
         raise TypeError(f"monitor={monitor!r}: expected an open Pub or XPub, or an endpoint")
     if isinstance(monitor, XPub) and monitor.xpub_manual:
         raise ValueError("monitor: with xpub_manual no subscription would take effect; turn it off")
+    if isinstance(monitor, Pub) and monitor.conflate:
+        raise ValueError("monitor: with conflate only the last message would arrive; turn it off")
     if not (isinstance(interval, (int, float)) and 0 < interval < math.inf):
         raise ValueError(f"interval={interval!r}: expected a number of seconds above 0")
     if not isinstance(max_peers, int) or max_peers < 0:

@@ -30,7 +30,7 @@ class Report:
 
     @property
     def run(self) -> str:
-        """Tells one run of a feed from the next: counters begin again."""
+        """Which run of the feed this is of; with the next, counters begin again."""
         return cast("str", self.body["run"])
 
     @property

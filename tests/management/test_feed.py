@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ import hypersocket as hs
 from hypersocket import management
 from hypersocket.management import monitor_feed, publish_monitor, topic_prefix
 
+from ..interop.processes import child
 from .watching import is_about, ours, read, theirs, until
 
 HERE = "inproc://monitor"
@@ -102,6 +104,24 @@ async def test_a_subscriber_that_stops_reading_holds_nobody_back() -> None:
                     report = await quick.until(is_about("stats", ""))
                 assert report.gauges["feed_subscribers"] == 2
                 assert report.counters["feed_messages_dropped"] <= xpub.stats().dropped
+
+
+@pytest.mark.interop
+@pytest.mark.skipif(os.name != "posix", reason="stops a process")
+async def test_a_subscriber_whose_process_is_stopped_costs_no_more_than_its_queue() -> None:
+    xpub = hs.XPub(bind="tcp://127.0.0.1:*", sndhwm=50, sndbuf=4096, linger=0, xpub_verbose=True)
+    async with hs.Pull() as pull, xpub, child("theirs", "SUB") as stopped:
+        await stopped.call("subscribe", b"")
+        await stopped.call("connect", xpub.endpoints[0])
+        await xpub.wait_subscribed(b"hs1/")
+        stopped.stop()
+        sockets = {f"a socket with a long name, {n}": pull for n in range(20)}
+        with theirs() as quick:
+            quick.connect(xpub.endpoints[0], topic_prefix("busy", ""))
+            async with monitor_feed(xpub, name="busy", sockets=sockets, interval=0.001):
+                await quick.until(lambda report: report.counters["feed_messages_dropped"] > 1000)
+                assert max(peer.queued_out for peer in xpub.stats().peers) <= 50
+        stopped.go_on()
 
 
 # By a clock of their own
@@ -482,6 +502,7 @@ async def test_a_device_tells_its_own_counters(kind: str) -> None:
         ({"max_peers": -1}, ValueError, "max_peers=-1"),
         ({"monitor": hs.Push()}, TypeError, "expected an open Pub or XPub, or an endpoint"),
         ({"monitor": hs.XPub(xpub_manual=True)}, ValueError, "xpub_manual"),
+        ({"monitor": hs.Pub(conflate=True)}, ValueError, "conflate"),
         ({"monitor": hs.Pub()}, RuntimeError, "not open"),
         ({"monitor": "nowhere"}, hs.EndpointError, "nowhere"),
         ({"monitor": "inproc://taken"}, hs.AddressInUse, "taken"),

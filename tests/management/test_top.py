@@ -5,16 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import re
 import signal
-import struct
-import subprocess
-import sys
-import termios
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
-from fcntl import ioctl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,26 +21,10 @@ import hypersocket as hs
 from hypersocket import management
 from hypersocket.cli import _top_rows, _top_screen, _top_watch
 
-from ..cli.commands import MODULE, ROOT, Running, Start, run, starter
+from ..cli.commands import ANY_PORT, Running, Start, run
 from .test_snapshot import message
 
 HERE = "inproc://monitor"
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    with starter() as start:
-        yield start
-
-
-@pytest.fixture
-def streamer(start: Start) -> tuple[Running, str]:
-    """A streamer in a process of its own, and where it can be watched."""
-    process = start(
-        *("streamer", "--name", "orders", "--monitor", "tcp://127.0.0.1:*"),
-        *("--frontend", "tcp://127.0.0.1:*", "--backend", "tcp://127.0.0.1:*"),
-    )
-    return process, process.endpoint("monitor")
 
 
 # The screen, from real feeds
@@ -336,59 +316,28 @@ def test_help() -> None:
     assert "hypersocket top --once --json" in done.stdout.decode()
 
 
-class Terminal:
-    """The command in a terminal of its own."""
+@pytest.mark.skipif(os.name != "posix", reason="uses ipc")
+def test_a_device_that_is_killed_and_started_again(start: Start, tmp_path: Path) -> None:
+    monitor = f"ipc://{tmp_path}/monitor"
+    arguments = ("streamer", "--frontend", ANY_PORT, "--backend", ANY_PORT, "--monitor", monitor)
+    top = start("top", "--json", "--interval", "0.1", monitor)
 
-    def __init__(self, *arguments: str, width: int = 80, height: int = 24) -> None:
-        self.master, self.slave = pty.openpty()
-        self.resize(width, height)
-        self.before = termios.tcgetattr(self.slave)
-        self.process = subprocess.Popen(
-            [*MODULE, "top", *arguments],
-            stdin=self.slave, stdout=self.slave, stderr=self.slave, cwd=ROOT,
-            start_new_session=True, env={**os.environ, "TERM": "xterm"},
-        )  # fmt: skip
-        self.seen = b""
+    def until(state: str, seen: AbstractSet[str] = frozenset()) -> list[Any]:
+        while True:
+            place = json.loads(top.out.line())["endpoints"][0]
+            devices: list[Any] = place["devices"]
+            if place["state"] == state and not (seen and seen >= {one["run"] for one in devices}):
+                return devices
 
-    def resize(self, width: int, height: int) -> None:
-        ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-
-    def read_until(self, wanted: bytes) -> None:
-        """Read on until something comes that has not been read yet."""
-        while wanted not in self.seen:
-            self.seen += os.read(self.master, 65536)
-        self.seen = self.seen[self.seen.index(wanted) + len(wanted) :]
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pty")
-@pytest.mark.parametrize("end", ["q", "SIGINT", "SIGTERM"])
-def test_live_in_a_terminal(streamer: tuple[Running, str], end: str) -> None:
-    terminal = Terminal(streamer[1], "--interval", "0.1")
-    try:
-        terminal.read_until(b"\x1b[?1049h")  # the other screen
-        terminal.read_until(b"orders")
-        terminal.read_until(b"streamer")
-        terminal.read_until(b"running")
-        os.write(terminal.master, b"e")
-        terminal.read_until(b"nothing has happened since")
-        os.write(terminal.master, b"s")
-        terminal.read_until(b"frontend")
-        terminal.resize(160, 24)
-        terminal.process.send_signal(signal.SIGWINCH)
-        terminal.read_until(b"WHERE")
-        if end == "q":
-            os.write(terminal.master, b"q")
-        else:
-            terminal.process.send_signal(getattr(signal, end))
-        terminal.read_until(b"\x1b[?1049l")  # back
-        assert terminal.process.wait(30) == 0
-        assert termios.tcgetattr(terminal.slave) == terminal.before
-    finally:
-        terminal.close()
+    assert until("not there") == []
+    runs: set[str] = set()
+    for _ in range(3):
+        device = start(*arguments)
+        (told,) = until("connected", runs)
+        assert told["state"] == "running"
+        runs.add(told["run"])
+        device.end(signal.SIGKILL)
+        (told,) = until("not there")
+        assert told["device"] == "streamer"
+    assert len(runs) == 3
+    assert top.end(signal.SIGINT) == 0
