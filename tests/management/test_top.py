@@ -326,7 +326,8 @@ def test_a_device_that_is_killed_and_started_again(start: Start, tmp_path: Path)
         while True:
             place = json.loads(top.out.line())["endpoints"][0]
             devices: list[Any] = place["devices"]
-            if place["state"] == state and not (seen and seen >= {one["run"] for one in devices}):
+            new = {one["run"] for one in devices} - seen
+            if place["state"] == state and (new or state == "not there"):
                 return devices
 
     assert until("not there") == []
