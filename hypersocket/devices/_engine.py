@@ -56,6 +56,7 @@ class Engine:
         self._idle = {flow: trio.Event() for flow in self._flows}
         self._resumed = trio.Event()
         self._stopping = trio.Event()
+        self._tried_all = False
         self._error: Exception | None = None
 
     # Steering
@@ -123,16 +124,21 @@ class Engine:
                 started()
                 await self._stopping.wait()
                 await self._guard(nursery.cancel_scope, self._stop)
+                self._tried_all = True
                 nursery.cancel_scope.cancel()
         finally:
             self.state = "stopped"
-            reason = "the device was cancelled" if self._error is None else str(self._error)
-            if self._stopping.is_set():
-                reason = "there was no room before linger was over"
             for flow in self._flows:
-                flow.end(reason)
+                flow.end(self._why_undelivered())
         if self._error is not None:
             raise self._error
+
+    def _why_undelivered(self) -> str:
+        if self._error is not None:
+            return str(self._error)
+        if self._tried_all:
+            return "there was no room before linger was over"
+        return "the device was cancelled"
 
     async def _guard(
         self, scope: trio.CancelScope, function: Callable[..., Awaitable[object]], *args: object

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from ._engine import Engine
 from ._flow import Flow
 from ._handle import Device, DeviceResult, Kind
 from ._pairing import CAPTURES, CONTROLS, PairingError, Ways, check_helper, check_pairing
+
+logger = logging.getLogger("hypersocket")
 
 Balance = Literal["round-robin", "least-outstanding"]
 """How a queue chooses a worker."""
@@ -176,7 +179,14 @@ async def _run(
     try:
         await engine.run(lambda: task_status.started(device), *others)
     finally:
-        device._has_ended(engine.result(name, kind))
+        result = engine.result(name, kind)
+        if result.unread:
+            logger.warning(
+                "%s: ended before it had taken all that its sockets have received: %d",
+                label,
+                result.unread,
+            )
+        device._has_ended(result)
     assert device.result is not None
     return device.result
 

@@ -12,6 +12,7 @@ import trio.testing
 
 import hypersocket as hs
 from hypersocket import devices
+from tests.interop.peers import until_heard
 
 from .worlds import TCP, Theirs, eventually, running, serve
 
@@ -120,6 +121,38 @@ async def test_a_paused_queue_stops_as_well() -> None:
             result = await device.stop()  # the request was received by the frontend: it is served
             assert result.complete
             assert await client.recv_multipart() == [b"w", b"?"]
+
+
+async def test_a_forwarder_delivers_what_was_published_before_the_stop() -> None:
+    front, back = hs.XSub(bind=TCP), hs.XPub(bind=TCP)
+    async with (
+        running("forwarder", front, back) as device,
+        Theirs("PUB") as publisher,
+        hs.Sub(connect=back.endpoints, subscribe="a") as subscriber,
+    ):
+        publisher.connect(front.endpoints[0])
+        await until_heard(publisher.send, subscriber.recv_multipart, b"a")
+        device.pause()
+        for number in range(300):
+            await publisher.send_multipart([b"a", b"%d" % number])
+        await eventually(lambda: front.stats().queued_in == 300)
+        assert (await device.stop()).complete
+        for number in range(300):
+            assert await subscriber.recv_multipart() == [b"a", b"%d" % number]
+
+
+async def test_cancelled_while_it_stops_it_ends_at_once() -> None:
+    async with hs.Pull(bind="inproc://front") as front, hs.Push(bind="inproc://back") as back:
+        async with hs.Push(connect="inproc://front") as source, trio.open_nursery() as nursery:
+            device = await nursery.start(devices.streamer, front, back)
+            await source.send(b"1")
+            await trio.testing.wait_all_tasks_blocked()
+            device.stop_soon()
+            await trio.testing.wait_all_tasks_blocked()
+            assert device.state == "stopping"
+            nursery.cancel_scope.cancel()
+        assert device.state == "stopped"
+        assert device.stats().reasons == {"the device was cancelled": 1}
 
 
 async def test_a_queue_without_workers_does_not_wait_for_replies(
