@@ -126,6 +126,7 @@ _JSON_TYPES: dict[type, str] = {
 
 
 def _frame_of_json(value: object) -> bytes:
+    found = _json_type(value)
     if isinstance(value, str):
         try:
             return value.encode()
@@ -139,7 +140,7 @@ def _frame_of_json(value: object) -> bytes:
                 return base64.b64decode(encoded.encode(), validate=True)
             except (ValueError, binascii.Error) as error:
                 raise FormatError(f"{encoded[:20]!r} is not base64: {error}") from None
-    raise FormatError(f"{_json_type(value)} is no frame: {_EXPECTED}")
+    raise FormatError(f"{found} is no frame: {_EXPECTED}")
 
 
 def _json_type(value: object) -> str:

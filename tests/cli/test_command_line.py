@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import hypersocket as hs
@@ -268,3 +271,36 @@ def test_the_help_s_reader_may_leave_early() -> None:
         cwd=ROOT,
     )
     assert done.stderr == b""
+
+
+def every_example() -> list[str]:
+    """The command lines in the help, and those in the documentation."""
+    from hypersocket.cli._root import COMMANDS as PARTS
+    from hypersocket.cli._root import root
+
+    ctx = click.Context(root)
+    lines = [*root.examples]
+    for name in PARTS:
+        command = root.get_command(ctx, name)
+        lines += [*getattr(command, "examples", ())]
+    for page in ("docs/guide/command-line.md", "docs/quickstart.md", "README.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            lines += re.findall(r"^\$ (.*)", block, re.MULTILINE)
+    found = re.findall(
+        r"\bhypersocket (?!-)[^|<>)#]*(?:#\w+)?", "\n".join(lines).replace("\\\n", " ")
+    )
+    return sorted({line.strip() for line in found})
+
+
+@pytest.mark.parametrize("line", every_example())
+def test_every_example_is_good_usage(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypersocket.cli._root import root
+
+    (tmp_path / "picture.png").touch()
+    monkeypatch.chdir(tmp_path)
+    _, *arguments = shlex.split(line)
+    work = root.main(arguments, prog_name="hypersocket", standalone_mode=False)
+    assert callable(work)
