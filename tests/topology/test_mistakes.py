@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypersocket.devices import topology
-from hypersocket.devices.topology import TopologyError
+from hypersocket.devices.topology import Problem, TopologyError
 
 QUEUE = """\
 [devices.q]
@@ -573,3 +573,86 @@ def test_a_socket_that_is_not_there() -> None:
     with pytest.raises(TopologyError) as caught:
         loaded.socket("d")
     assert str(caught.value) == 'topology: sockets = "d": no socket has this name; there are c'
+
+
+VALUES = (
+    *("1", "-1", "0.5", "inf", "nan", "true", '""', '"x"', '"a b"', "[]", "[[]]", "[1]", '["x"]'),
+    *(
+        "{}",
+        "{ a = 1 }",
+        "{ bind = 1 }",
+        "1979-05-27",
+        '"${x}"',
+        '"$"',
+        '"\\u0000"',
+        '"q.frontend"',
+    ),
+    *('"tcp://x:1"', '"inproc://x"', '["tcp://x:1", 1]', '{ type = "SUB", bind = "tcp://x:1" }'),
+)
+
+
+REST = """
+[devices.q]
+kind = "queue"
+balance = "least-outstanding"
+host = "h"
+metrics = "127.0.0.1:1"
+monitor_interval = 3
+restart = "never"
+restart_ivl = 1
+restart_ivl_max = 2
+frontend = { bind = "inproc://q" }
+backend = { bind = "inproc://r" }
+[devices.q2]
+kind = "proxy"
+[devices.q2.frontend]
+type = "SUB"
+connect = "tcp://x:1"
+subscribe = ["a"]
+[devices.q2.frontend.options]
+rcvhwm = 3
+[devices.q2.backend]
+type = "PUB"
+bind = "inproc://s"
+"""
+
+
+def _lines() -> list[str]:
+    path = Path(__file__).parent / "twenty.toml"
+    return (path.read_text(encoding="utf-8") + REST).splitlines()
+
+
+def every_key() -> list[tuple[int, str]]:
+    lines = _lines()
+    keys = [(i, line.partition(" = ")[0]) for i, line in enumerate(lines) if " = " in line]
+    last: dict[str, tuple[int, str]] = {key: (i, key) for i, key in keys}  # one of each kind
+    return sorted(last.values())
+
+
+@pytest.mark.parametrize(("number", "key"), every_key())
+def test_whatever_a_value_is_the_mistake_is_told(number: int, key: str) -> None:
+    """Nothing but a TopologyError comes of any value, a line for each mistake."""
+    lines = _lines()
+    for value in VALUES:
+        changed = [*lines[:number], f"{key} = {value}", *lines[number + 1 :]]
+        told: tuple[Problem, ...] = ()
+        try:
+            topology.graph(topology.loads("\n".join(changed), environ={}))
+        except TopologyError as error:
+            told = error.problems
+        assert all("\n" not in str(problem) for problem in told)
+        assert all(str(problem).startswith("topology:") for problem in told)
+
+
+def test_what_follows_from_a_mistake_is_not_told() -> None:
+    text = QUEUE.replace('"queue"', '"que"') + "capture = 3\n" + REQ
+    with pytest.raises(TopologyError) as caught:
+        topology.loads(text)
+    assert [problem.key for problem in caught.value.problems] == [
+        "devices.q.kind",
+        "devices.q.capture",
+    ]
+    text = QUEUE + "capture = { bind = 3 }\n" + REQ.replace("REQ", "SUB").replace("front", "capt")
+    with pytest.raises(TopologyError) as caught:
+        topology.loads(text.replace("captend", "capture"))
+    assert [problem.key for problem in caught.value.problems] == ["devices.q.capture.bind"]

@@ -13,7 +13,7 @@ from ..._errors import EndpointError
 from ...sockets import Socket
 from ...zmtp import COMPATIBLE
 from .._pairing import CAPTURES, CONTROLS, KINDS, PairingError, check_pairing
-from ._errors import NOTHING, Key, did_you_mean
+from ._errors import NOTHING, Key, a, did_you_mean
 from ._links import End, ends_of, links_of, reachable
 from ._model import DeviceTable, PlainSocketTable, SocketTable, TopologyTable
 from ._spec import (
@@ -47,7 +47,6 @@ class Checker:
         self._table = table
         self._report = report
         self._left_out = left_out
-        self._names_left_out = {key[1] for key in left_out if len(key) == 2}
 
     def topology(self, file: str, variables: Mapping[str, Any]) -> Topology:
         """The topology; to be thrown away where something was reported."""
@@ -142,6 +141,7 @@ class Checker:
                     self._report((*key, given[0][0], "type"), given[0][1], str(error))
                 else:
                     self._report(key, NOTHING, str(error))
+                return default  # so that what follows from the mistake is not told too
         return front, back
 
     def _attached(self, key: Key, side: str, table: SocketTable | None) -> SocketSpec | None:
@@ -151,6 +151,7 @@ class Checker:
         if table.type is not None and table.type not in allowed:
             text = f"a {side} socket is one of {', '.join(allowed)}"
             self._report((*key, side, "type"), table.type, text)
+            table = table.model_copy(update={"type": None})
         spec = self._socket((*key, side), table, table.type or default)
         if side == "monitor" and spec.type == "XPUB":
             # So that each new subscriber is told at once how things are.
@@ -210,6 +211,9 @@ class Checker:
         if "://" in endpoint or ":" in endpoint or "/" in endpoint:
             self._check_endpoint(key, endpoint, "connect")
             return endpoint
+        target_key: Key = ("devices", name, side) if dot else ("sockets", name)
+        if self._left_out & {target_key, (*target_key, "bind"), target_key[:2]}:
+            return endpoint  # what it means cannot be known, for a mistake that was told
         device, program = self._table.devices.get(name), self._table.sockets.get(name)
         if device is not None:
             target = getattr(device, side, None) if side in SIDES else None
@@ -222,8 +226,6 @@ class Checker:
             return self._refer(key, endpoint, target.bind, device.host)
         if program is not None and not dot:
             return self._refer(key, endpoint, program.bind, program.host)
-        if name in self._names_left_out:
-            return endpoint
         known = [f"{one}.{s}" for one in self._table.devices for s in ("frontend", "backend")]
         known += list(self._table.sockets)
         text = "this is neither an endpoint, such as tcp://127.0.0.1:5555, nor the name of a socket"
@@ -259,7 +261,7 @@ class Checker:
             if spec.type == "SUB":
                 found["subscribe"] = table.subscribe
             else:
-                text = f"only a SUB has subscriptions of its own, and this is a {spec.type}"
+                text = f"only a SUB has subscriptions of its own, and this is {a(spec.type)}"
                 self._report((*key, "subscribe"), NOTHING, text)
         return found
 
@@ -285,7 +287,7 @@ class Checker:
             if ours and theirs and theirs not in COMPATIBLE[ours]:
                 fitting = ", ".join(sorted(COMPATIBLE[ours] & set(SOCKET_TYPES)))
                 text = (
-                    f"{_name(link.binding)} is there, a {theirs}, and a {ours} cannot talk to it,"
+                    f"{_name(link.binding)} is there, {a(theirs)}, and {a(ours)} cannot talk to it,"
                     f" but only to {fitting}"
                 )
                 key = (*_key_of(link.connecting, topology), "connect")

@@ -256,7 +256,9 @@ class Child:
 
     def _fail(self, unexpected: Exception | None) -> None:
         self.failure = DeviceFailed(self.spec.name, f"{self.spec.name}: {self._error}")
-        logger.error("%s: failed: %s", self.spec.name, self._error, exc_info=unexpected)
+        # What was to be expected is told by the exception that ends the run.
+        level = logging.INFO if unexpected is None else logging.ERROR
+        logger.log(level, "%s: failed: %s", self.spec.name, self._error, exc_info=unexpected)
         self._enter("failed")
 
     def _enter(self, state: ChildState) -> None:

@@ -95,6 +95,11 @@ def shorten(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
 
 
+def a(socket_type: str) -> str:
+    """A socket type with its article."""
+    return f"an {socket_type}" if socket_type.startswith("X") else f"a {socket_type}"
+
+
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """`; did you mean 'bind'?` where something known is close, otherwise what there is."""
     close = get_close_matches(name.lower(), known, n=1)

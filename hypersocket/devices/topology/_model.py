@@ -100,8 +100,11 @@ class DeviceTable(_Table):
     monitor: Attached | None = Field(
         None, description="A socket that publishes the device's events and statistics."
     )
-    monitor_interval: Seconds = Field(
-        1.0, description="Seconds between two publications of statistics.", gt=0
+    monitor_interval: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds between two publications of statistics.",
     )
     metrics: str | None = Field(
         None,
