@@ -78,7 +78,7 @@ def top(
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _width())
     if once:
         return partial(_signals.run, partial(_once, watch, timeout, as_lines, console))
-    if as_lines or not console.is_terminal:
+    if as_lines or not console.is_terminal or console.is_dumb_terminal:
         return partial(_signals.run, partial(_print, watch, interval, as_lines, console))
     return partial(_signals.run, partial(_live, watch, interval, console))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import gzip
 import importlib
+import math
 import re
 import socket as stdlib_socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -29,6 +31,9 @@ Sources: TypeAlias = Iterable[Source] | Callable[[], Iterable[Source]]
 """What is told of: fixed, or asked for at each scrape."""
 
 PREFIX = "hypersocket"
+
+REST = 9
+"""For how many times as long as looking took, nothing is looked at again."""
 
 STATES = ("running", "paused", "stopping", "stopped")
 
@@ -148,6 +153,10 @@ class Exporter:
         self._max_peers = max_peers
         self._ledgers: dict[tuple[str, str], PeerLedger] = {}
         self._encoding = trio.CapacityLimiter(1)
+        self._turn = trio.Lock()
+        self._begun = 0  # how often everything was looked at
+        self._rest_until = -math.inf
+        self._latest: tuple[_Socket | _Device, ...] = ()
 
     async def respond(self, request: Request) -> Response:
         """Answer one request."""
@@ -162,12 +171,29 @@ class Exporter:
         # The counters are read here, where they change; what takes time is done elsewhere. One
         # at a time, as several at once would be no sooner done.
         body, content_type = await trio.to_thread.run_sync(
-            _encode, tuple(self.gather()), accept, zipped, limiter=self._encoding
+            _encode, await self._gathered(), accept, zipped, limiter=self._encoding
         )
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if zipped:
             headers["Content-Encoding"] = "gzip"
         return Response(200, body, headers)
+
+    async def _gathered(self) -> tuple[_Socket | _Device, ...]:
+        """Snapshots that are no older than the call.
+
+        Those who wait at the same time share them, and between two there is a rest: however many
+        ask, and for however many peers, the sockets' own work is held up little.
+        """
+        begun = self._begun
+        async with self._turn:
+            if self._begun == begun:
+                await trio.sleep_until(self._rest_until)
+                self._begun += 1
+                before = time.perf_counter()
+                self._latest = tuple(self.gather())
+                took = time.perf_counter() - before
+                self._rest_until = trio.current_time() + took * REST
+            return self._latest
 
     def gather(self) -> Iterator[_Socket | _Device]:
         """Snapshots of everything."""

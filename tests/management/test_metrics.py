@@ -13,9 +13,10 @@ import prometheus_client.openmetrics.parser as openmetrics
 import prometheus_client.parser as plain_text
 import pytest
 import trio
+import trio.testing
 
 import hypersocket as hs
-from hypersocket.management import MetricsServer, Source, _ledger, serve_metrics
+from hypersocket.management import MetricsServer, Source, _http, _ledger, _metrics, serve_metrics
 
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 # What Prometheus 3 sends.
@@ -209,6 +210,35 @@ async def test_sources_may_come_and_go() -> None:
         present.clear()
         assert await devices() == set()
         nursery.cancel_scope.cancel()
+
+
+async def test_those_who_ask_at_once_share_an_answer_that_is_no_older(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    asked = 0
+
+    def sources() -> list[Source]:
+        nonlocal asked
+        asked += 1
+        return [Source("d", {"in": pull})]
+
+    async with hs.Pull(bind="inproc://work") as pull, hs.Push(connect="inproc://work") as push:
+        exporter = _metrics.Exporter(sources, 100)
+        answers: list[bytes] = []
+
+        async def ask() -> None:
+            request = _http.Request("GET", "/metrics", {"accept": OPENMETRICS["Accept"]})
+            answers.append((await exporter.respond(request)).body)
+
+        for count in range(1, 4):
+            await push.send(b"x")
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(ask)
+            assert asked == count
+            assert len(answers) == 20 * count
+            for answer in answers[-20:]:
+                assert value(families(answer)["hypersocket_socket_received_messages"]) == count
 
 
 # Peers: few labels, and counters that never go back
