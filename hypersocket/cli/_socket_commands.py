@@ -76,6 +76,13 @@ def _data(what: str) -> Callable[[F], F]:
     return click.option("--data", multiple=True, metavar="TEXT", help=f"{what} Repeatable.")
 
 
+_print = click.option(
+    "--print",
+    "printed",
+    type=click.Choice(list(FORMATS)),
+    help="How messages are printed, where that is to differ from --format.",
+)
+
 _file = click.option(
     "--file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
@@ -102,6 +109,7 @@ def _settings(socket_type: type[Socket], given: dict[str, Any], **defaults: str)
         timeout=math.inf if timeout is None else timeout,
         options=read_options(options, socket_type),
         count=given["count"],
+        printed=FORMATS[given["printed"]] if given.get("printed") else None,
     )
 
 
@@ -253,6 +261,7 @@ def pub(
     },
 )
 @_common("send", "Fail when a reply does not come for S seconds.")
+@_print
 @_data("A request to send.")
 @_file
 def req(data: tuple[str, ...], file: str | None, **given: Any) -> Work:
@@ -274,6 +283,7 @@ def req(data: tuple[str, ...], file: str | None, **given: Any) -> Work:
     },
 )
 @_common("answer", "Fail when no request comes for S seconds.")
+@_print
 @_data("A reply; several are given in turn.")
 def rep(data: tuple[str, ...], **given: Any) -> Work:
     """Print requests, and answer each with --data, or else with itself.

@@ -32,7 +32,8 @@ class Settings:
     Attributes:
         endpoints: one or more.
         bind: whether to listen at them, rather than to connect.
-        form: how messages are printed.
+        form: how messages are written, and printed.
+        printed: how they are printed, where that differs.
         timeout: the most seconds to wait for peers at any one time.
         options: of the socket.
         count: the most messages; None for no end.
@@ -48,6 +49,7 @@ class Settings:
     count: int | None = None
     topics: tuple[str, ...] = ()
     subscribers: int = 0
+    printed: Format | None = None
 
 
 async def _join(socket: Socket, settings: Settings) -> None:
@@ -197,7 +199,7 @@ async def sub(settings: Settings, stop: Stop) -> int:
 
 
 async def _print_all(socket: Pull | Sub, settings: Settings, stop: Stop) -> int:
-    output = Output(settings.form)
+    output = Output(settings.printed or settings.form)
     await _join(socket, settings)
     printed = 0
     wanted = math.inf if settings.count is None else settings.count
@@ -262,7 +264,7 @@ async def _leave(socket: Socket, settings: Settings) -> None:
 
 async def req(settings: Settings, source: Source, told: Told, stop: Stop) -> int:
     """Send requests, one after another, and print their replies."""
-    output = Output(settings.form)
+    output = Output(settings.printed or settings.form)
     answered = 0
     async with Req(**settings.options) as socket:
         await _join(socket, settings)
@@ -283,7 +285,7 @@ async def req(settings: Settings, source: Source, told: Told, stop: Stop) -> int
 
 async def rep(settings: Settings, replies: list[Frames], stop: Stop) -> int:
     """Print requests, and answer with the replies in turn, or with the requests themselves."""
-    output = Output(settings.form)
+    output = Output(settings.printed or settings.form)
     answers = cycle(replies) if replies else None
     answered = 0
     async with Rep(**settings.options) as socket:

@@ -287,9 +287,8 @@ def every_example() -> list[str]:
         text = (ROOT / page).read_text(encoding="utf-8")
         for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             lines += re.findall(r"^\$ (.*)", block, re.MULTILINE)
-    found = re.findall(
-        r"\bhypersocket (?!-)[^|<>)#]*(?:#\w+)?", "\n".join(lines).replace("\\\n", " ")
-    )
+    text = "\n".join(lines).replace("\\\n", " ")
+    found = re.findall(r"\bhypersocket (?!-)[^|<>)#\n]*(?:#\w+)?", text)
     return sorted({line.strip() for line in found})
 
 

@@ -320,6 +320,14 @@ def test_req_prints_replies(start: Start, theirs: Make) -> None:
     assert (req.wait(), req.err.rest()) == (0, b"")
 
 
+def test_requests_and_replies_in_two_formats(start: Start, theirs: Make) -> None:
+    rep = theirs("REP")
+    req = start("req", bound(rep), "--data", "STATISTICS", "--print", "hex")
+    assert rep.recv() == b"STATISTICS"
+    rep.send_multipart([b"\0\1", b""])
+    assert (req.wait(), req.out.rest()) == (0, b"0001 -\n")
+
+
 def test_req_fails_when_no_reply_comes(theirs: Make) -> None:
     done = run("req", bound(theirs("REP")), "--data", "a", "--timeout", "0.2")
     assert (done.returncode, done.stdout) == (1, b"")
