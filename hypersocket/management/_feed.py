@@ -17,12 +17,15 @@ from ..sockets import Socket
 from ..sockets.publish_subscribe import Pub, XPub
 from ._bodies import SCHEMA, Body, Told, device_told, encode, event_told, socket_told
 from ._sources import DeviceLike, Source
-from ._topics import Topic
+from ._topics import Topic, topic_prefix
 
 logger = logging.getLogger("hypersocket")
 
 MIN_GAP = 0.1
 """Seconds between two answers to new subscriptions, so that nobody can keep a program busy."""
+
+REST = 9
+"""The same, for how many times as long as the last answer took."""
 
 MAX_ASKED = 64
 """Topics that are answered one by one; of more at once, the answer is everything."""
@@ -233,8 +236,9 @@ class Feed:
             await self._was_asked.wait()
             self._was_asked = trio.Event()
             asked, self._asked = self._asked, set()
+            before = time.perf_counter()
             await self._publish_stats(asked)
-            await trio.sleep(MIN_GAP)
+            await trio.sleep(max(MIN_GAP, REST * (time.perf_counter() - before)))
 
     def _ask(self, prefix: bytes) -> None:
         self._asked.add(prefix)
@@ -250,17 +254,20 @@ class Feed:
             return
         now = trio.current_time()
         published = 0
-        for topic, body in self._stats_told():
+        for topic, body in self._stats_told(prefixes):
             if bytes(topic).startswith(prefixes):
                 self._publish(topic, body, now)
                 published += 1
                 if published % BATCH == 0:
                     await trio.lowlevel.checkpoint()
 
-    def _stats_told(self) -> Iterable[Told]:
+    def _stats_told(self, prefixes: tuple[bytes, ...] = (b"",)) -> Iterable[Told]:
+        """All statistics that may match, and perhaps others."""
         yield device_told(self._source, self._max_peers, self._numbers())
         for name, socket in self._source.sockets.items():
-            yield from socket_told(self.name, name, socket, self._bound[name], self._max_peers)
+            own = topic_prefix(self.name, name)
+            if own.startswith(prefixes) or any(one.startswith(own) for one in prefixes):
+                yield from socket_told(self.name, name, socket, self._bound[name], self._max_peers)
 
     def _numbers(self) -> dict[str, dict[str, int]]:
         stats = self._publisher.stats()

@@ -13,7 +13,7 @@ import trio.testing
 
 import hypersocket as hs
 from hypersocket import management
-from hypersocket.management import monitor_feed, publish_monitor, topic_prefix
+from hypersocket.management import Topic, monitor_feed, publish_monitor, topic_prefix
 
 from ..interop.processes import child
 from .watching import is_about, ours, read, theirs, until
@@ -147,6 +147,8 @@ async def test_answers_are_for_what_was_asked(autojump_clock: Any) -> None:
             assert (await read(out)).topic.socket == "out"
             async with ours(HERE, topic_prefix("d", "in")) as late:
                 assert (await read(late)).topic.socket == "in"
+            async with ours(HERE, bytes(Topic(device="d", socket="in", event="stats"))) as one:
+                assert (await read(one)).topic.socket == "in"
             await trio.sleep(1000)
             for sub in (out, other):
                 with pytest.raises(trio.WouldBlock):
