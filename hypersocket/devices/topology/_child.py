@@ -140,12 +140,20 @@ class Child:
                     pauses.ran(trio.current_time() - started_at if was_running else 0.0)
                     self._error = describe(error)
                     unexpected = None if _is_expected(error) else error
+                    if was_running:
+                        self._tell_lost()
                     first = self._tell_started is not None
                     if self.spec.restart == "never" or (first and first_must_succeed):
                         self._fail(unexpected)
                         return
+                    if self._stop_asked:
+                        name = self.spec.name
+                        logger.warning("%s: failed while it was stopped: %s", name, self._error)
+                        return
                     await self._wait_for_restart(pauses, unexpected)
-            self._tell_stopped()
+            self._enter("stopped")
+            if self.result is not None and not self._tell_lost():
+                logger.info("%s: stopped, with nothing left undelivered", self.spec.name)
         finally:
             if self._state not in {"stopped", "failed"}:
                 self._enter("stopped")
@@ -168,6 +176,8 @@ class Child:
                     one = spec.sockets()[side].make(at_endpoints=False)
                     sockets[side] = await stack.enter_async_context(one)
             self._not_running = trio.CancelScope()
+            if self._stop_asked:
+                return
             with self._not_running:
                 for side, one in sockets.items():
                     for endpoint in spec.sockets()[side].bind:
@@ -178,6 +188,7 @@ class Child:
                 return
             async with trio.open_nursery() as nursery:
                 run_device = partial(self._run_device, nursery.cancel_scope, sockets)
+                self.result = None
                 self.handle = await nursery.start(run_device)
                 self.opened = sockets
                 if "monitor" in sockets:
@@ -245,8 +256,6 @@ class Child:
             exc_info=unexpected,
         )
         self._not_running = trio.CancelScope()
-        if self._stop_asked:
-            return
         self._enter("waiting")
         self._announce()
         with self._not_running:
@@ -273,20 +282,20 @@ class Child:
         )
         logger.info("%s: the %s runs: %s", self.spec.name, self.spec.kind, "; ".join(bound))
 
-    def _tell_stopped(self) -> None:
-        self._enter("stopped")
-        result = self.result
+    def _tell_lost(self) -> bool:
+        """Log what could not be delivered; returns whether there was any."""
+        result = self.result or (self.handle.result if self.handle is not None else None)
         if result is None or result.complete:
-            logger.info("%s: stopped, with nothing left undelivered", self.spec.name)
-            return
+            return False
         logger.warning(
-            "%s: stopped: of the messages that it had, %d could not be delivered, %d were received"
-            " and not read, %d sent and not written",
+            "%s: of the messages that it had, %d could not be delivered, %d were received and not"
+            " read, %d sent and not written",
             self.spec.name,
             result.undelivered,
             result.unread,
             result.unwritten,
         )
+        return True
 
 
 def describe(error: BaseException) -> str:

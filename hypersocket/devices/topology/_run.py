@@ -164,6 +164,8 @@ class Running:
                 if name in self._children and name not in changed:
                     self._children[name].spec = spec
             for name in [*changed, *added]:
+                if self._stop_asked.is_set():
+                    return ["everything is being stopped"]
                 await self._start(selected[name], first_must_succeed=False)
             try:
                 await self._metrics.update()

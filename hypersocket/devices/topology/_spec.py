@@ -131,7 +131,7 @@ class Source:
     path: str
     name: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
-    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+    environ: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeout: float = 10.0
 
 
