@@ -110,6 +110,9 @@ class Child:
         elif self._state in {"starting", "waiting"}:
             self._not_running.cancel()
 
+    def _is_to_stop(self) -> bool:
+        return self._stop_asked
+
     async def wait_ended(self) -> None:
         """Wait until it has stopped, or failed for good."""
         await self._ended.wait()
@@ -130,7 +133,7 @@ class Child:
         pauses = Pauses()
         self._tell_started = task_status.started
         try:
-            while not self._stop_asked:
+            while not self._is_to_stop():
                 started_at = trio.current_time()
                 try:
                     await self._run_once()
@@ -146,7 +149,7 @@ class Child:
                     if self.spec.restart == "never" or (first and first_must_succeed):
                         self._fail(unexpected)
                         return
-                    if self._stop_asked:
+                    if self._is_to_stop():
                         name = self.spec.name
                         logger.warning("%s: failed while it was stopped: %s", name, self._error)
                         return
@@ -176,7 +179,7 @@ class Child:
                     one = spec.sockets()[side].make(at_endpoints=False)
                     sockets[side] = await stack.enter_async_context(one)
             self._not_running = trio.CancelScope()
-            if self._stop_asked:
+            if self._is_to_stop():
                 return
             with self._not_running:
                 for side, one in sockets.items():
@@ -196,7 +199,7 @@ class Child:
                 self._enter("running")
                 self._tell_running(sockets)
                 self._announce()
-                if self._stop_asked:
+                if self._is_to_stop():
                     self.stop_soon()
         assert self.handle is not None
         self.result = self._result_of(self.handle, sockets)
