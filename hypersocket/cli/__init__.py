@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 from ._outcome import FAILED, SUCCEEDED, Failed, finish, say
@@ -24,11 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 where it failed or was interrupted, 2 for bad usage or configuration.
         The reason is one line on standard error.
     """
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    return finish(partial(_main, sys.argv[1:] if argv is None else list(argv)))
+
+
+def _main(arguments: list[str]) -> int:
     try:
         import click as click
     except ModuleNotFoundError:
-        return finish(demonstrate) if arguments == ["demo"] else say(MISSING)
+        return demonstrate() if arguments == ["demo"] else say(MISSING)
     from ._root import run
 
     return run(arguments)

@@ -68,7 +68,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _reader_left() -> int:
     # Whoever read the output has seen enough. Python would complain once more at its exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if cast("object", sys.stdout) is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED
 
 

@@ -9,7 +9,7 @@ import click
 
 from .. import __version__
 from ._command import PROGRAM, Command, Commands
-from ._outcome import BAD_USAGE, SUCCEEDED, finish, say
+from ._outcome import BAD_USAGE, SUCCEEDED, say
 
 COMMANDS = {
     "demo": ("_root", "each pattern and device at work, in this process"),
@@ -57,11 +57,10 @@ def root() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; returns the exit status."""
-    return finish(lambda: _run(arguments))
+    """Run a command line; returns the exit status.
 
-
-def _run(arguments: Sequence[str]) -> int:
+    What goes wrong at work is raised.
+    """
     try:
         # What is understood is done outside of click, which has its own ways with interrupts.
         work: object = root.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
