@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import trio
 
@@ -32,8 +32,6 @@ Message: TypeAlias = bytes | list[bytes]
 class Source(Protocol):
     """What a device needs of the socket that it takes from."""
 
-    socket_type: ClassVar[str]
-
     async def recv_multipart(self) -> list[bytes]:
         """Wait for a message."""
         ...
@@ -54,7 +52,6 @@ class BatchSource(Source, Protocol):
 class Sink(Protocol):
     """What a device needs of the socket that it hands to."""
 
-    socket_type: ClassVar[str]
     sndhwm: Any
 
     async def send_multipart(self, frames: Iterable[bytes]) -> None:

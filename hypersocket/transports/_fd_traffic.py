@@ -28,6 +28,7 @@ from ._traffic import (
     Traffic,
     pauses,
     unacknowledged,
+    unread,
     whole_messages,
 )
 
@@ -36,6 +37,9 @@ MOST_BUFFERS = 1024
 
 TURN_BYTES = 4 * 1024 * 1024
 """Bytes that one flush writes to a peer that takes all at once, before others have their turn."""
+
+QUIET = 0.25
+"""Seconds to wait, before a peer is told of our end, for it to be between two messages."""
 
 _TAKES_TURNS = frozenset({"REQ", "REP"})
 """Types that send one message and then wait: nothing is gained by collecting what they send."""
@@ -78,6 +82,7 @@ class FdTraffic(Traffic):
         self._batch_written = 0
         self._timer = -1
         self._timer_at = math.inf
+        self._patient_until = 0.0
 
     def start(self) -> bool:
         """Join the poller."""
@@ -116,6 +121,8 @@ class FdTraffic(Traffic):
         """Write what is left, say that no more comes, and end by ``deadline``."""
         self._finishing = True
         self._reads = True  # even where nobody takes it: see _delivered
+        now = trio.current_time()
+        self._patient_until = now + min(QUIET, (deadline - now) / 2)
         self.flush()
         self._want()
         self._host.start_soon(self._finish, deadline)
@@ -139,6 +146,8 @@ class FdTraffic(Traffic):
             return True
         if self._buffers or self._pipe.has_outgoing:
             return False
+        if self._pipe.takes_rest and not self._is_good_time():
+            return False
         self._writes = False
         try:
             self._stream.socket.shutdown(socket.SHUT_WR)
@@ -148,6 +157,15 @@ class FdTraffic(Traffic):
         if self._pipe.takes_rest:
             return False  # the peer ends its side when it has learnt of this
         return not unacknowledged(self._fd)
+
+    def _is_good_time(self) -> bool:
+        """Whether the peer is probably between two messages.
+
+        libzmq forgets a message that it has begun to write when it learns of our end.
+        """
+        if trio.current_time() >= self._patient_until:
+            return True
+        return self._conn.between_frames and self._pipe.room_in > 0 and not unread(self._fd)
 
     # Reading
 
@@ -177,6 +195,8 @@ class FdTraffic(Traffic):
             self._fail(error)
             return
         self._digest()
+        if self._finishing and not self._ended:
+            self._delivered()  # it may be the time to tell the peer
 
     def _digest(self) -> None:
         conn, pipe = self._conn, self._pipe

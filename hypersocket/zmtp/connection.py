@@ -120,6 +120,11 @@ class Connection:
             return self._peer_closed
         return self._has_more
 
+    @property
+    def between_frames(self) -> bool:
+        """Whether everything that was received has been cut, a long body under way apart."""
+        return not self._has_more and not self._decoder.has_data()
+
     def next_events(self, max_messages: int = _MANY) -> list[Event]:
         """Cut events out of what was received.
 
