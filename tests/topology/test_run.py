@@ -336,12 +336,11 @@ async def test_a_new_device_that_may_not_fail_ends_the_run() -> None:
 
 
 async def test_stopping_while_a_change_is_under_way() -> None:
-    async with running(ONE) as one:
-        async with trio.open_nursery() as nursery:
-            changed = ONE + "backend.options.sndhwm = 7\n" + TWO
-            nursery.start_soon(one.reload, topology.loads(changed))
-            await one.wait_state("one", "stopping", "stopped", "starting")
-            one.stop_soon()
+    async with running(ONE) as one, trio.open_nursery() as nursery:
+        changed = ONE + "backend.options.sndhwm = 7\n" + TWO
+        nursery.start_soon(one.reload, topology.loads(changed))
+        await one.wait_state("one", "stopping", "stopped", "starting")
+        one.stop_soon()
     assert {at.state for at in one.status().values()} == {"stopped"}
 
 

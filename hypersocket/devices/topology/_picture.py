@@ -23,7 +23,7 @@ _DOWNSTREAM = frozenset({"REP", "SUB", "XSUB", "PULL"})
 
 HEADER, ROW, LINE, FOOT = 30.0, 21.0, 15.0, 8.0
 NAME_SIZE, TEXT_SIZE = 14.0, 11.0
-MONO, BOLD, PLAIN = 0.61, 0.64, 0.58
+MONO, BOLD, CAPITALS, PLAIN = 0.61, 0.7, 0.77, 0.62
 """The widths of characters, of the size of the font; generous, for the reader has the font."""
 LONGEST = 34
 """Characters that are shown of a name or an endpoint."""
@@ -77,7 +77,7 @@ class Card:
             lines = max(1, len(row.endpoints))
             y += ROW + (lines - 1) * LINE
             longest = max((len(shown(one)) for one in row.endpoints), default=0)
-            widths.append(len(row.title) * TEXT_SIZE * BOLD + longest * TEXT_SIZE * MONO + 40)
+            widths.append(len(row.title) * TEXT_SIZE * CAPITALS + longest * TEXT_SIZE * MONO + 32)
         width = max(widths)
         self.box = Box(self.name, round(width), y + FOOT)
 

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 
 from ._layers import Box
 from ._picture import (
+    CAPITALS,
     HEADER,
     LINE,
     NAME_SIZE,
@@ -184,7 +185,7 @@ class _Drawing:
         yield _text(
             at + sign * 12, y + 4, row.title, TEXT_SIZE, anchor=anchor, weight=700, fill=INK
         )
-        after = sign * (12 + len(row.title) * TEXT_SIZE * 0.66 + 8)
+        after = sign * (12 + len(row.title) * TEXT_SIZE * CAPITALS + 6)
         for index, endpoint in enumerate(row.endpoints):
             yield _text(
                 at + after,
@@ -207,13 +208,16 @@ class _Drawing:
         end = (self._left(last) - 4, self._y(last) + dys[1])
         if _stack_of(cable, first):
             start = (start[0] + 8, start[1])
-        path, at = f"M{start[0]:.1f},{start[1]:.1f}", start
+        # Bends are between the columns alone, where there are no boxes to lie behind.
+        at = (max(start[0], self._lefts[first.layer] + self._widths[first.layer]), start[1])
+        path = f"M{start[0]:.1f},{start[1]:.1f} L{at[0]:.1f},{at[1]:.1f}"
         for place in chain[1:-1]:
             left, y = self._lefts[place.layer], self._y(place)
             path += _bend(at, (left, y))
             at = (left + self._widths[place.layer], y)
             path += f" L{at[0]:.1f},{at[1]:.1f}"
-        path += _bend(at, end)
+        path += _bend(at, (min(end[0], self._lefts[last.layer] - 4), end[1]))
+        path += f" L{end[0]:.1f},{end[1]:.1f}"
         dash = DASH.get(cable.transport, OTHER_DASH)
         colour = COLOUR[cable.pattern]
         # A rim in the colour of the ground lets lines pass over each other visibly.
