@@ -208,6 +208,31 @@ def test_what_cannot_be_delivered_is_said(
     assert last.startswith(b"hypersocket: streamer: 1 message could not be delivered: 1 ")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_it_at_once(
+    start: Start, theirs: Make, number: signal.Signals
+) -> None:
+    streamer, front, _ = device(start, "streamer", "--linger", "inf", "--control", ANY_PORT)
+    source = theirs("PUSH")
+    monitor = source.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    monitor.rcvtimeo = 20_000
+    source.connect(front)
+    source.send(b"nobody takes this")
+    control = theirs("REQ", connect=streamer.endpoint("control"))
+    taken = 0
+    while not taken:
+        control.send(b"STATISTICS")
+        taken = struct.unpack("=Q", control.recv_multipart()[0])[0]
+    streamer.send_signal(number)
+    monitor.recv_multipart()  # the first is heeded: it takes no more
+    assert streamer.process.poll() is None
+    assert streamer.end(number) == 1
+    last = streamer.err.rest().splitlines()[-1]
+    assert last.startswith(b"hypersocket: interrupted twice")
+    source.disable_monitor()
+    monitor.close(0)
+
+
 def test_options_reach_the_sockets(start: Start, theirs: Make) -> None:
     _, front, _ = device(
         start, "streamer", "--option", "frontend.rcvhwm=10", "--option", "maxmsgsize=1000"

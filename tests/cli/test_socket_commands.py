@@ -127,19 +127,6 @@ def test_an_interrupted_push_has_written_what_it_took(
     assert push.err.rest() == b"hypersocket: interrupted after 2 messages\n"
 
 
-def test_the_second_interrupt_waits_for_nothing(start: Start) -> None:
-    push = start("push", "--bind", ANY_PORT, "--data", "a", "--linger", "inf")
-    push.endpoint()
-    late = start("push", "tcp://127.0.0.1:1", "--linger", "inf")
-    late.write(b"a\n")
-    late.end_input()
-    # The first waits for somebody to take its message, so one interrupt ends it.
-    assert push.end(signal.SIGINT) == 1
-    late.send_signal(signal.SIGINT)
-    late.send_signal(signal.SIGTERM)
-    assert late.wait() in {1, -signal.SIGINT, -signal.SIGTERM}
-
-
 # pull
 
 
