@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -151,14 +151,17 @@ async def test_a_mistake_of_ours_is_told_and_logged(caplog: pytest.LogCaptureFix
 
 
 @asynccontextmanager
-async def talking() -> AsyncGenerator[trio.StapledStream[Any, Any], None]:
-    client, server = trio.testing.memory_stream_pair()
-    conversation = _http._Conversation(server, respond, crowded=False)  # type: ignore[arg-type]
+async def talking(
+    pair: Callable[[], Any] = trio.testing.memory_stream_pair,
+) -> AsyncGenerator[trio.StapledStream[Any, Any], None]:
+    client, server = pair()
+    conversation = _http._Conversation(server, respond, crowded=False)
     async with trio.open_nursery() as nursery:
 
         async def run() -> None:
             async with server:
-                await conversation.run()
+                with suppress(trio.BrokenResourceError):
+                    await conversation.run()
 
         nursery.start_soon(run)
         yield client
@@ -186,6 +189,16 @@ async def test_a_slow_request_is_given_up(autojump_clock: Any) -> None:
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert trio.current_time() - began == _http.HEAD_SECONDS
         nursery.cancel_scope.cancel()
+
+
+async def test_who_does_not_read_is_given_up(autojump_clock: Any) -> None:
+    async with talking(trio.testing.lockstep_stream_pair) as client:
+        began = trio.current_time()
+        await client.send_all(GET)
+        await trio.sleep(_http.WRITE_SECONDS + 1)
+        with pytest.raises(trio.BrokenResourceError):
+            await client.send_all(GET)
+        assert trio.current_time() - began == _http.WRITE_SECONDS + 1
 
 
 async def test_an_idle_connection_is_kept_for_a_while(autojump_clock: Any) -> None:

@@ -192,6 +192,25 @@ async def test_the_client_chooses_compression(encoding: str, zipped: bool) -> No
         nursery.cancel_scope.cancel()
 
 
+async def test_other_paths() -> None:
+    async with trio.open_nursery() as nursery:
+        where = await start(nursery)
+        for path, status in (("/", 200), ("/favicon.ico", 404), ("/metrics/", 404)):
+            response, body = await get(where, path=path)
+            assert response.status == status
+            assert b"the metrics are at /metrics" in body
+        nursery.cancel_scope.cancel()
+
+
+async def test_every_interface() -> None:
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(serve_metrics, "*:*", [])
+        port = next(url for url in server.urls if "0.0.0.0" in url).split(":")[2].split("/")[0]
+        response, _ = await get(f"127.0.0.1:{port}")
+        assert response.status == 200
+        nursery.cancel_scope.cancel()
+
+
 async def test_sources_may_come_and_go() -> None:
     async with hs.Pull() as pull, trio.open_nursery() as nursery:
         present = ["a"]
