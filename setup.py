@@ -47,12 +47,15 @@ def hindrance() -> str | None:
 def extensions() -> list[Extension]:
     """One for each module of the core: ``queues.py`` is compiled to ``_queues``, and so on.
 
-    ``_queues.pxd``, if there is one, has its types.
+    ``_queues.pxd``, if there is one, has its types. Where there is a ``_wire.pyx``, that is
+    compiled in place of ``wire.py``, to the same name.
     """
     declared = [path.as_posix() for path in sorted(SPEEDUPS.glob("*.pxd"))]
     return [
         Extension(
-            ".".join((*SPEEDUPS.parts, f"_{source.stem}")), [source.as_posix()], depends=declared
+            ".".join((*SPEEDUPS.parts, f"_{source.stem}")),
+            [(twin if (twin := SPEEDUPS / f"_{source.stem}.pyx").exists() else source).as_posix()],
+            depends=declared,
         )
         for source in sorted(SPEEDUPS.glob("*.py"))
         if not source.stem.startswith("_")

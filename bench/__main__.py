@@ -1,4 +1,4 @@
-"""``python -m bench``: ``compare``, ``list``, ``build``, or one role by its name."""
+"""``python -m bench``: ``compare``, ``profile``, ``list``, ``build``, or a role by its name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .job import Job
 
 USAGE = f"""\
 python -m bench compare [--help]       measure, and write tables and plots
+python -m bench profile CASE [--help]  where the time of ours goes
 python -m bench list                   the benchmarks and the peers
 python -m bench build                  the programs in C, as far as there is what they need
 python -m bench ROLE [peer=NAME] [key=value ...]
@@ -25,6 +26,10 @@ def main(arguments: list[str]) -> int:
             from . import compare
 
             return compare.main(rest)
+        case ["profile", *rest]:
+            from . import profile
+
+            return profile.main(rest)
         case ["list"]:
             for case in benchmarks.cases():
                 print(f"{case.name:24} {case.title}")
@@ -39,8 +44,12 @@ def main(arguments: list[str]) -> int:
             return 0
         case [role, *rest] if role in benchmarks.ROLES:
             return _play(role, rest)
-    print(USAGE, end="", file=sys.stdout if arguments == ["--help"] else sys.stderr)
-    return 0 if arguments == ["--help"] else 2
+        case ["--help"]:
+            print(USAGE, end="")
+            return 0
+        case _:
+            print(USAGE, end="", file=sys.stderr)
+            return 2
 
 
 def _play(role: str, words: list[str]) -> int:

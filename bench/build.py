@@ -11,11 +11,17 @@ from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "peers"
 BUILT = Path(os.environ.get("BENCH_BUILD_DIR", SOURCES / "build"))
+_PROBE = "zmq_present"
+"""The program that shows whether there is libzmq for C."""
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread")
 
 
 class BuildError(Exception):
-    """The compiler is missing, or says no."""
+    """What a program needs is not here: a compiler, or libzmq."""
+
+
+class BrokenProgramError(Exception):
+    """A program of ours does not compile, though all that it needs is here."""
 
 
 @cache
@@ -23,11 +29,12 @@ def program(name: str) -> Path:
     """The program of this name, built if it is older than its source.
 
     Raises:
-        BuildError: it cannot be built.
+        BuildError: it cannot be built here.
+        BrokenProgramError: it could be, but for a mistake in it.
     """
     source = SOURCES / f"{name}.c"
     if not source.exists():
-        raise BuildError(f"there is no {source.name}")
+        raise BrokenProgramError(f"there is no {source.name}")
     target = BUILT / name
     inputs = [source, *SOURCES.glob("*.h")]
     if target.exists() and target.stat().st_mtime >= max(p.stat().st_mtime for p in inputs):
@@ -36,13 +43,17 @@ def program(name: str) -> Path:
     if compiler is None:
         raise BuildError("no C compiler")
     BUILT.mkdir(parents=True, exist_ok=True)
-    libraries = () if name.startswith("raw_") else ("-lzmq",)
+    needs_libzmq = not name.startswith("raw_")
+    if needs_libzmq and name != _PROBE and (missing := libzmq_missing()):
+        raise BuildError(missing)
+    libraries = ("-lzmq",) if needs_libzmq else ()
     with tempfile.TemporaryDirectory(dir=BUILT) as scratch:
         made = Path(scratch) / name
         command = [compiler, *FLAGS, "-o", str(made), str(source), *libraries]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
-            raise BuildError(f"{source.name}: {_first_error(done.stderr)}")
+            reason = f"{source.name}: {_first_error(done.stderr)}"
+            raise BuildError(reason) if name == _PROBE else BrokenProgramError(reason)
         made.replace(target)
     return target
 
@@ -56,7 +67,7 @@ def missing(name: str) -> str | None:
     """Why a program cannot be had; None if it can."""
     try:
         program(name)
-    except BuildError as error:
+    except (BuildError, BrokenProgramError) as error:
         return str(error)
     return None
 
@@ -64,14 +75,14 @@ def missing(name: str) -> str | None:
 @cache
 def libzmq_missing() -> str | None:
     """Why there is no libzmq for C; None if there is."""
-    why = missing("zmq_present")
+    why = missing(_PROBE)
     return None if why is None else f"not installed, or cannot be built with ({why})"
 
 
 def libzmq_version() -> str:
     """The version that the programs link with."""
     done = subprocess.run(
-        [str(program("zmq_present"))], capture_output=True, text=True, timeout=10, check=True
+        [str(program(_PROBE))], capture_output=True, text=True, timeout=10, check=True
     )
     return done.stdout.strip()
 

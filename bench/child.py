@@ -6,9 +6,9 @@ import sys
 import traceback
 from typing import Any
 
-from . import benchmarks, peers
+from . import benchmarks, peers, sampling
 from .job import Job
-from .speak import UnsupportedError, WrongMessage, say
+from .speak import UnsupportedError, WrongMessage, say, when_told
 
 
 def run(role_name: str, peer_name: str, job: Job) -> int:
@@ -18,7 +18,12 @@ def run(role_name: str, peer_name: str, job: Job) -> int:
         missing = peer.missing()
         if missing is not None:
             raise UnsupportedError(missing)
-        _play(role_name, peer, job)
+        with sampling.of_this_process(role_name) as begins:
+            if benchmarks.ROLES[role_name].told:
+                when_told(begins)
+            else:
+                begins()
+            _play(role_name, peer, job)
     except UnsupportedError as error:
         say("unsupported", why=str(error))
     except WrongMessage as error:

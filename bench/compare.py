@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from . import benchmarks, peers, plots
+from . import benchmarks, peers, plots, profile
 from .contract import Case, Peer
 from .report import Report, as_json, as_markdown
 from .run import Settings, run
@@ -17,7 +19,7 @@ _CORES = {"pure": ("pure",), "compiled": ("compiled",), "both": ("pure", "compil
 
 
 def main(arguments: list[str]) -> int:
-    """Returns 0, 1 if a benchmark is broken, or 2 for bad usage. Never judges speed."""
+    """Returns 0, 1 if ours or the harness is broken, or 2 for bad usage. Never judges speed."""
     options = _parser().parse_args(arguments)
     try:
         chosen, absent = _peers(options.peers, options.core)
@@ -25,26 +27,38 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         print(f"bench compare: {error}", file=sys.stderr)
         return 2
+    pinned = None
     if options.pin is not None:
         os.sched_setaffinity(0, options.pin)
+        pinned = tuple(sorted(options.pin))
     default_rounds, default_seconds = (1, 0.1) if options.short else (5, 1.0)
     seconds = options.seconds or default_seconds
-    settings = Settings(options.rounds or default_rounds, seconds, min(0.3, seconds / 2))
+    settings = Settings(options.rounds or default_rounds, seconds, min(0.3, seconds / 2), pinned)
     results = run(cases, chosen, settings, lambda line: print(line, flush=True))
-    report = Report(cases, chosen, absent, settings, results)
+    report = Report(cases, chosen, absent, settings, results, profile.found(options.output, cases))
     markdown = as_markdown(report)
-    print("\n" + markdown)
+    # Figures of a short run would be read as if they meant something.
+    print("\n" + ("\n".join(_short_of(report)) if options.short else markdown))
     if options.output is not None:
         _write(report, markdown, options.output)
-    broken = report.broken()
-    for line in broken:
-        print(f"broken: {line}", file=sys.stderr)
-    # A peer of somebody else that fails is in the table; ours that fails is an error.
-    return 1 if any(_is_ours(line) for line in broken) else 0
+    # A peer of somebody else that fails is in the table; what is ours and fails is an error.
+    faults = report.faults()
+    if os.environ.get("HYPERSOCKET_REQUIRE_SPEEDUPS") == "1":
+        faults += [f"{title}: {why}" for title, why in absent.items() if "hypersocket" in title]
+    for line in faults:
+        print(f"bench compare: broken: {line}", file=sys.stderr)
+    return 1 if faults else 0
 
 
-def _is_ours(line: str) -> bool:
-    return ", hypersocket-" in line or ", bare" in line
+def _short_of(report: Report) -> list[str]:
+    """What a short run shows: what works, what is broken, what is not here."""
+    names = ", ".join(peer.title for peer in report.peers)
+    lines = [f"{len(report.cases)} benchmarks ran with {names}."]
+    lines += [f"{title} did not take part: {why}." for title, why in report.absent.items()]
+    for case in report.cases:
+        for peer, outcome in report.results[case.name].items():
+            lines += [f"{case.name}: {peer} is broken: {why}" for why in outcome.broken]
+    return lines
 
 
 def _write(report: Report, markdown: str, directory: Path) -> None:
@@ -58,17 +72,12 @@ def _write(report: Report, markdown: str, directory: Path) -> None:
 
 def _dense_json(data: object) -> str:
     """Indented, but for lists of numbers, which take a line."""
-    import re
-
     text = json.dumps(data, indent=1, ensure_ascii=False)
     dense = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", _one_line, text)
     return dense + "\n"
 
 
-def _one_line(match: object) -> str:
-    import re
-
-    assert isinstance(match, re.Match)
+def _one_line(match: re.Match[str]) -> str:
     return "[" + re.sub(r",\s+", ", ", match.group(1)) + "]"
 
 
@@ -84,7 +93,8 @@ def _peers(wanted: list[str] | None, core: str) -> tuple[list[Peer], dict[str, s
         or peer.name in wanted
         or ("hypersocket" in wanted and peer.name.startswith("hypersocket-"))
     ]
-    chosen, absent = [], {}
+    chosen: list[Peer] = []
+    absent: dict[str, str] = {}
     for name in names:
         if name.startswith("hypersocket-") and name not in forms:
             continue
@@ -101,18 +111,25 @@ def _cases(wanted: list[str] | None, short: bool) -> list[Case]:
     cases = benchmarks.cases(short)
     if wanted is None:
         return cases
-    found = [case for case in cases if any(case.name.startswith(name) for name in wanted)]
+    found = [case for case in cases if any(_means(name, case.name) for name in wanted)]
     if not found:
         names = ", ".join(case.name for case in cases)
         raise ValueError(f"no benchmark begins with {' or '.join(wanted)}: there are {names}")
     return found
 
 
+def _means(wanted: str, name: str) -> bool:
+    """Whether a name begins as wanted; but a number is whole: ``thr/tcp/64`` is not 65536."""
+    rest = name.removeprefix(wanted)
+    within_number = wanted[-1:].isdecimal() and rest[:1].isdecimal()
+    return name.startswith(wanted) and not within_number
+
+
 def _words(text: str) -> list[str]:
     return [word for word in text.split(",") if word]
 
 
-def _positive(kind: type[int | float]) -> object:
+def _positive(kind: type[int | float]) -> Callable[[str], float]:
     def convert(text: str) -> float:
         value = kind(text)
         if not 0 < value <= 3600:
@@ -122,19 +139,22 @@ def _positive(kind: type[int | float]) -> object:
     return convert
 
 
+def _processors(text: str) -> set[int]:
+    return {int(word) for word in _words(text)}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench compare",
         description="Measure ours beside every peer that is installed, interleaved in one run.",
     )
     add = parser.add_argument
-    add("--rounds", type=_positive(int), help="how often each is measured (5)")  # type: ignore[arg-type]
-    add("--seconds", type=_positive(float), help="how long each measurement takes (1)")  # type: ignore[arg-type]
+    add("--rounds", type=_positive(int), help="how often each is measured (5)")
+    add("--seconds", type=_positive(float), help="how long each measurement takes (1)")
     add("--only", type=_words, metavar="NAME,...", help="benchmarks whose names begin so")
     add("--peers", type=_words, metavar="NAME,...", help="these peers alone")
     add("--core", choices=sorted(_CORES), default="both", help="which form of ours (both)")
     add("--short", action="store_true", help="seconds in all: shows that everything works")
     add("--output", type=Path, metavar="DIR", help="where to write JSON, Markdown and SVG")
-    add("--pin", type=lambda text: {int(word) for word in _words(text)}, metavar="CPU,...",
-        help="keep every process on these processors")  # fmt: skip
+    add("--pin", type=_processors, metavar="CPU,...", help="keep every process on these processors")
     return parser

@@ -16,6 +16,12 @@ It has ``send``, ``recv``, ``send_multipart`` and ``recv_multipart``; awaitable 
 awaits.
 """
 
+
+def grouped(value: float) -> str:
+    """A whole number for people, with narrow spaces between thousands."""
+    return f"{value:,.0f}".replace(",", "\u202f")
+
+
 PATTERNS = ("PUSH", "PULL", "REQ", "REP", "PUB", "SUB", "ROUTER", "DEALER")
 
 
@@ -31,15 +37,23 @@ class Peer(Protocol):
 
     def missing(self) -> str | None:
         """Why it cannot run here; None if it can."""
+        ...
 
     def version(self) -> str:
         """What was measured."""
+        ...
 
     def command(self, role: str, job: Job) -> list[str]:
         """The command of a process that plays a role."""
+        ...
 
     def environment(self) -> dict[str, str]:
         """What its processes have in their environment besides ours."""
+        ...
+
+    def remark(self, case: str) -> str:
+        """What is known of it, should it be broken in a case; for the footnote."""
+        ...
 
 
 class BlockingPeer(Peer, Protocol):
@@ -58,15 +72,19 @@ class BlockingPeer(Peer, Protocol):
 
         ``hwm`` of 0 is no limit, None the peer's default.
         """
+        ...
 
     def endpoint(self, handle: Handle) -> str:
         """Where it is bound."""
+        ...
 
     def ready(self, handles: Sequence[Handle]) -> Callable[[], Iterable[Handle]]:
         """A call that waits until some of the sockets have messages, and returns those."""
+        ...
 
     def drain(self, handle: Handle) -> list[bytes]:
         """The messages that are there, without waiting."""
+        ...
 
     def forward(self, kind: str, frontend: Handle, backend: Handle) -> None:
         """Be a device, for ever; raises UnsupportedError where there are none."""
@@ -91,9 +109,11 @@ class AwaitingPeer(Peer, Protocol):
         subscribe: bytes | None = None,
     ) -> AbstractAsyncContextManager[Handle]:
         """As for a peer that blocks."""
+        ...
 
     def endpoint(self, handle: Handle) -> str:
         """Where it is bound."""
+        ...
 
     async def forward(self, kind: str, frontend: Handle, backend: Handle) -> None:
         """Be a device, for ever."""
@@ -110,10 +130,17 @@ class AwaitingPeer(Peer, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What one process does, for each kind of peer. Programs in C bear the role's name."""
+    """What one process does, for each kind of peer. Programs in C bear the role's name.
+
+    Attributes:
+        blocking: for peers that block.
+        awaiting: for peers that are awaited.
+        told: whether what is measured begins only when the process is told to go on.
+    """
 
     blocking: Callable[[Any, Job], None]
     awaiting: Callable[[Any, Job], Awaitable[None]]
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +148,7 @@ class Measured:
     """What one run of one case with one peer gave."""
 
     value: float
-    more: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

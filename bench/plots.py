@@ -43,7 +43,7 @@ def _bandwidth(report: Report) -> Plot:
 
 
 def _latency(report: Report) -> Plot:
-    curves = []
+    curves: list[Curve] = []
     for peer in report.peers:
         outcome = report.outcome("lat/tcp", peer.name)
         rounds = [m.more["quantiles"] for m in outcome.rounds if m] if outcome else []
@@ -94,7 +94,7 @@ def _curves(
     }
     if len(xs) < 2:
         return []
-    curves = []
+    curves: list[Curve] = []
     for peer in report.peers:
         points = [
             (float(x), convert(summary.median, x))

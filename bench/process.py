@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -138,7 +138,7 @@ def play(peer: Peer, role: str, job: Job) -> Child:
 
 
 @contextmanager
-def place(transport: str) -> Iterator[str]:
+def place(transport: str) -> Generator[str]:
     """An endpoint to bind to, on loopback or in a directory of its own."""
     if transport == "ipc":
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .contract import Case, Peer
+from . import machine
+from .contract import Case, Peer, grouped
 from .run import Outcome, Results, Settings
 from .statistics import Summary, ratios, summarize
 from .targets import TARGETS, Target
@@ -16,13 +15,23 @@ from .targets import TARGETS, Target
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that tables and plots are made of."""
+    """Everything that tables and plots are made of.
+
+    Attributes:
+        cases: what was measured.
+        peers: what took part.
+        absent: what could not be here, by its title, and why.
+        settings: how long, how often.
+        results: what came out.
+        profiles: where a profile is, beside the table, for the cases that have one.
+    """
 
     cases: Sequence[Case]
     peers: Sequence[Peer]
     absent: dict[str, str]
     settings: Settings
     results: Results
+    profiles: dict[str, str] = field(default_factory=dict[str, str])
 
     def outcome(self, case: str, peer: str) -> Outcome | None:
         """What a peer did in a case, if it took part."""
@@ -33,13 +42,14 @@ class Report:
         outcome = self.outcome(case, peer)
         return summarize(outcome.good) if outcome and outcome.good else None
 
-    def broken(self) -> list[str]:
-        """One line for each peer that failed in a case."""
+    def faults(self) -> list[str]:
+        """What is broken of ours, or of the harness, a line each; never another peer's failure."""
         return [
             f"{case}, {peer}: {outcome.broken[0]}"
             for case, peers in self.results.items()
             for peer, outcome in peers.items()
             if outcome.broken
+            and (outcome.harness or peer == "bare" or peer.startswith("hypersocket-"))
         ]
 
     def ratio(self, target: Target, ours: str) -> Summary | None:
@@ -58,23 +68,13 @@ class Report:
 def as_json(report: Report) -> dict[str, Any]:
     """The whole report; every round is in it."""
     return {
-        "format": 1,
+        "format": 2,
         "settings": asdict(report.settings),
-        "system": system(),
+        "system": machine.facts(),
         "peers": {peer.name: peer.version() for peer in report.peers},
         "absent": report.absent,
         "cases": {case.name: _case_json(report, case) for case in report.cases},
         "targets": [_target_json(report, target) for target in TARGETS],
-    }
-
-
-def system() -> dict[str, Any]:
-    """What the figures depend on."""
-    return {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "processors": os.cpu_count(),
     }
 
 
@@ -111,47 +111,55 @@ def _target_json(report: Report, target: Target) -> dict[str, Any]:
 
 def as_markdown(report: Report) -> str:
     """The tables: targets first, then every case, then what went wrong."""
+    notes = _Notes(report)
     return "\n".join(
         [
             *_heading(report),
             *_targets(report),
-            *_measurements(report),
+            *_measurements(report, notes),
             *_more(report),
-            *_notes(report),
+            *notes.lines(),
         ]
     )
 
 
 def _heading(report: Report) -> list[str]:
-    facts, settings = system(), report.settings
-    versions = ", ".join(f"{peer.title} {peer.version()}" for peer in report.peers)
-    how = f"{settings.rounds} rounds of {settings.seconds:g} s, interleaved"
+    settings, commit = report.settings, machine.commit()
+    how = f"{settings.rounds} rounds of {settings.seconds:g} s, the peers in turns"
+    rows = {
+        **machine.described(),
+        "measured": f"{how}; processes {machine.pinned(settings.pinned)}",
+        **{
+            peer.title: peer.version() + (f" at {commit}" if commit and _is_ours(peer) else "")
+            for peer in report.peers
+        },
+    }
     return [
         "<!-- Written by `python -m bench compare`; do not edit. -->",
         "",
-        f"{', '.join(str(fact) for fact in facts.values())} processors; {how}. {versions}.",
+        "| what | which |",
+        "| --- | --- |",
+        *(f"| {what} | {which} |" for what, which in rows.items()),
         "",
     ]
 
 
-def _ours(report: Report) -> list[Peer]:
-    return [peer for peer in report.peers if peer.name.startswith("hypersocket-")]
+def _is_ours(peer: Peer) -> bool:
+    return peer.name.startswith("hypersocket-")
 
 
 def _targets(report: Report) -> list[str]:
-    ours = _ours(report)
-    if not ours:
+    ours = [peer for peer in report.peers if _is_ours(peer)]
+    cases = {case.name: case.title for case in report.cases}
+    chosen = [target for target in TARGETS if target.case in cases]
+    if not ours or not chosen:
         return []
     titles = {peer.name: peer.title for peer in report.peers}
-    cases = {case.name: case.title for case in report.cases}
-    cells = [*(f"{peer.title}" for peer in ours)]
     lines = [
-        f"| work | against | asked of the compiled core | {' | '.join(cells)} |",
-        f"| --- | --- | --- |{' --- |' * len(cells)}",
+        f"| work | against | asked of the compiled core | {_columns(ours)} |",
+        f"| --- | --- | --- |{' --- |' * len(ours)}",
     ]
-    for target in TARGETS:
-        if target.case not in cases:
-            continue
+    for target in chosen:
         against = {
             "bytes": "a fixed bound, bytes",
             "self": f"itself: {cases.get(target.against_case, target.against_case)}",
@@ -159,7 +167,7 @@ def _targets(report: Report) -> list[str]:
         asked = target.asked + (" (of the pure one)" if target.core == "pure" else "")
         verdicts = [_verdict(report, target, peer) for peer in ours]
         lines.append(f"| {cases[target.case]} | {against} | {asked} | {' | '.join(verdicts)} |")
-    return ["### Targets", "", *lines, ""]
+    return ["### Targets", "", *lines, "", *_where_to_look(report, chosen)]
 
 
 def _verdict(report: Report, target: Target, peer: Peer) -> str:
@@ -174,65 +182,136 @@ def _verdict(report: Report, target: Target, peer: Peer) -> str:
     return f"{digits}: {'met' if target.met(summary.median) else 'not met'}"
 
 
-def _measurements(report: Report) -> list[str]:
+def _where_to_look(report: Report, targets: Sequence[Target]) -> list[str]:
+    """For each case with a target that is not met, the profile that says where its time goes."""
+    lines: dict[str, None] = {}
+    for target in targets:
+        summary = report.ratio(target, f"hypersocket-{target.core}")
+        if summary is None or target.met(summary.median):
+            continue
+        if target.against == "bytes":
+            lines[f"- `{target.case}`: a matter of memory, which no profile of time shows"] = None
+            continue
+        core = "" if target.core == "compiled" else f" --core {target.core}"
+        place = report.profiles.get(target.case + core)
+        found = f"[profile]({place}), by" if place else "not profiled yet:"
+        command = f"python -m bench profile {target.case}{core}"
+        lines[f"- `{target.case}`: {found} `{command}`"] = None
+    return ["What is not met, and where its time goes:", "", *lines, ""] if lines else []
+
+
+def _columns(peers: Sequence[Peer]) -> str:
+    return " | ".join(peer.title for peer in peers)
+
+
+def _measurements(report: Report, notes: _Notes) -> list[str]:
     lines = [
-        f"| work | unit | {' | '.join(peer.title for peer in report.peers)} |",
-        f"| --- | --- |{' ---: |' * len(report.peers)}",
+        f"| name | work | unit | {_columns(report.peers)} |",
+        f"| --- | --- | --- |{' ---: |' * len(report.peers)}",
     ]
     for case in report.cases:
-        cells = [_cell(report, case, peer) for peer in report.peers]
-        lines.append(f"| {case.title} | {case.unit} | {' | '.join(cells)} |")
+        cells = [_cell(report, case, peer, notes) for peer in report.peers]
+        lines.append(f"| {case.name} | {case.title} | {case.unit} | {' | '.join(cells)} |")
     return ["### Medians, and the spread between the quartiles", "", *lines, ""]
 
 
-def _cell(report: Report, case: Case, peer: Peer) -> str:
+def _cell(report: Report, case: Case, peer: Peer, notes: _Notes) -> str:
     outcome = report.outcome(case.name, peer.name)
     if outcome is None:
         return ""
     summary = report.summary(case.name, peer.name)
-    if outcome.unsupported and summary is None:
-        return "not supported"
-    if summary is None:
-        return "**broken**"
-    text = f"{number(summary.median)} ±{100 * summary.spread:.0f} %"
-    return f"{text}, **broken in {len(outcome.broken)}**" if outcome.broken else text
+    figure = f"{number(summary.median)} ±{100 * summary.spread:.0f} %" if summary else ""
+    if outcome.broken:
+        note = notes.broken(case, peer, outcome)
+        times = f" in {len(outcome.broken)} of {len(outcome.rounds)} rounds" if figure else ""
+        return ", ".join(filter(None, [figure, f"**broken**{times} ({note})"]))
+    if outcome.unsupported:
+        return figure or f"not measured ({notes.unsupported(case, peer, outcome)})"
+    return figure
+
+
+class _Notes:
+    """Footnotes to the cells without a figure: what happened, told once for all cases alike."""
+
+    def __init__(self, report: Report) -> None:
+        self._absent = report.absent
+        self._cases: dict[tuple[str, str], list[str]] = {}
+
+    def broken(self, case: Case, peer: Peer, outcome: Outcome) -> int:
+        """The number of the note that says how a peer failed."""
+        remark = peer.remark(case.name)
+        what = _sentence(outcome.broken[0]) + (f" {remark}" if remark else "")
+        return self._number(case, f"{peer.title} is **broken**", what)
+
+    def unsupported(self, case: Case, peer: Peer, outcome: Outcome) -> int:
+        """The number of the note that says why a peer did not take part."""
+        return self._number(case, f"{peer.title} was not measured", _sentence(outcome.unsupported))
+
+    def _number(self, case: Case, begin: str, what: str) -> int:
+        cases = self._cases.setdefault((begin, what), [])
+        if case.name not in cases:
+            cases.append(case.name)
+        return list(self._cases).index((begin, what)) + 1
+
+    def lines(self) -> list[str]:
+        """The section; empty if there is nothing to tell."""
+        lines = [
+            f"{place}. {begin} in {', '.join(f'`{case}`' for case in cases)}. {what}"
+            for place, ((begin, what), cases) in enumerate(self._cases.items(), 1)
+        ]
+        lines += [f"- {name} did not take part: {why}." for name, why in self._absent.items()]
+        if any("**broken**" in begin for begin, _ in self._cases):
+            lines += ["", _BROKEN]
+        return ["### Notes", "", *lines, ""] if lines else []
+
+
+_BROKEN = (
+    "**broken**: every message that was sent has to arrive, once and in its order. A peer that"
+    " loses or repeats one, ends with an error, or is silent when it should not be, has no figure"
+    " for that round."
+)
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+_ALONG = {
+    "p99": "99th percentile, us",
+    "accepted in": "all accepted in, s",
+    "served in": "all served in, s",
+    "subscribed in": "all subscribed in, s",
+    "bytes a subscription": "memory for each subscription, bytes",
+}
+"""Figures that come along with some cases."""
 
 
 def _more(report: Report) -> list[str]:
-    """Figures that come along with some cases."""
-    lines = []
+    lines: list[str] = []
     for case in report.cases:
-        for peer in report.peers:
-            outcome = report.outcome(case.name, peer.name)
-            rounds = [m.more for m in outcome.rounds if m] if outcome else []
-            for key in _ALONG:
-                values = [facts[key] for facts in rounds if key in facts]
-                if values:
-                    middle = summarize(values).median
-                    lines.append(f"| {case.title} | {peer.title} | {key} | {middle:,.6g} |")
+        for key, title in _ALONG.items():
+            cells = [_along(report.outcome(case.name, peer.name), key) for peer in report.peers]
+            if any(cells):
+                lines.append(f"| {case.name} | {title} | {' | '.join(cells)} |")
     if not lines:
         return []
-    head = ["| work | peer | figure | median |", "| --- | --- | --- | ---: |"]
-    return ["### Also measured", "", *head, *lines, ""]
+    head = [
+        f"| name | figure | {_columns(report.peers)} |",
+        f"| --- | --- |{' ---: |' * len(report.peers)}",
+    ]
+    return ["### Also measured, medians", "", *head, *lines, ""]
 
 
-_ALONG = ("p99", "accepted in", "served in", "subscribed in", "bytes a subscription")
-
-
-def _notes(report: Report) -> list[str]:
-    lines = [f"- {name}: {why}." for name, why in report.absent.items()]
-    for case in report.cases:
-        for name, outcome in report.results[case.name].items():
-            if outcome.unsupported:
-                lines.append(f"- {case.name}, {name}: not measured: {outcome.unsupported}.")
-    lines += [f"- **{line}**" for line in report.broken()]
-    return ["### Not measured, or broken", "", *(lines or ["Nothing."]), ""]
+def _along(outcome: Outcome | None, key: str) -> str:
+    rounds = [measured.more for measured in outcome.rounds if measured] if outcome else []
+    values = [facts[key] for facts in rounds if key in facts]
+    return number(summarize(values).median) if values else ""
 
 
 def number(value: float) -> str:
     """A figure with three digits that matter, and separators between thousands."""
     if value >= 1000:
         digits = max(0, len(str(int(value))) - 4)
-        value = round(value, -digits)
-        return f"{value:,.0f}".replace(",", "\u202f")
+        return grouped(round(value, -digits))
     return f"{value:.3g}"

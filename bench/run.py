@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .build import BuildError
+from .build import BrokenProgramError, BuildError
 from .contract import Case, Measured, Peer
 from .process import BrokenPeer
 from .speak import UnsupportedError
@@ -16,9 +16,11 @@ from .speak import UnsupportedError
 class Outcome:
     """What one peer did in one case: a place for each round, empty where it failed."""
 
-    rounds: list[Measured | None] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
+    rounds: list[Measured | None] = field(default_factory=list[Measured | None])
+    broken: list[str] = field(default_factory=list[str])
     unsupported: str = ""
+    harness: bool = False
+    """Whether it is the benchmark that failed, not the peer."""
 
     @property
     def values(self) -> list[float | None]:
@@ -40,11 +42,12 @@ Results = dict[str, dict[str, Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How long, how often."""
+    """How long, how often, and on which processors alone."""
 
     rounds: int
     seconds: float
     warmup: float
+    pinned: tuple[int, ...] | None = None
 
 
 def takes_part(case: Case, peer: Peer) -> bool:
@@ -86,7 +89,8 @@ def _one(case: Case, peer: Peer, job: Any, outcome: Outcome) -> str:
     except (UnsupportedError, BuildError) as error:
         outcome.unsupported = str(error)
         return f"not measured: {error}"
-    except BrokenPeer as error:
+    except (BrokenPeer, BrokenProgramError) as error:
+        outcome.harness |= isinstance(error, BrokenProgramError)
         outcome.rounds.append(None)
         outcome.broken.append(str(error))
         return f"BROKEN: {error}"

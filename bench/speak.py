@@ -34,6 +34,16 @@ def told() -> bool:
 def wait_told() -> None:
     """Wait until the parent writes a line, or goes."""
     sys.stdin.readline()
+    while _when_told:
+        _when_told.pop()()
+
+
+_when_told: list[Callable[[], None]] = []
+
+
+def when_told(call: Callable[[], None]) -> None:
+    """Have something called when the parent writes its next line."""
+    _when_told.append(call)
 
 
 class Watchdog(threading.Thread):

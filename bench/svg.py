@@ -135,7 +135,7 @@ class Plot:
         return [*parts, _text(middle, HEIGHT - 14, self.x.title, anchor="middle")]
 
     def _y_axis(self, scale: _Scale) -> list[str]:
-        parts = []
+        parts: list[str] = []
         for value in scale.ticks():
             y = scale(value)
             parts.append(_line(LEFT, y, WIDTH - RIGHT, y, opacity=0.25))
@@ -174,7 +174,7 @@ def _labels(curves: Sequence[Curve], up: _Scale) -> list[str]:
         placed[-1] -= over
         for n in range(len(placed) - 2, -1, -1):
             placed[n] = min(placed[n], placed[n + 1] - _LABEL_HEIGHT)
-    parts = []
+    parts: list[str] = []
     for (_, index), y in zip(ends, placed, strict=True):
         curve = curves[index]
         colour, dashes, width = _STYLES.get(curve.peer, _OTHER)

@@ -85,19 +85,22 @@ class HasOptions:
     def _option_changed(self, name: str) -> None:
         """Called after an option was set; for the few that act at once."""
 
-    if not TYPE_CHECKING:  # a checker knows better than to allow any attribute
+    def _set_public(self, name: str, value: Any) -> None:
+        """Set an attribute whose name begins with no underscore."""
+        # A mistyped option, or pyzmq's name for one that we do not have, must not be taken in
+        # silence. Classes derived by users may have attributes of their own.
+        if callable(getattr(type(self), name, None)):
+            raise TypeError(f"{name} is called, not set: socket.{name}(...)")
+        if not hasattr(type(self), name):
+            known = options_of(type(self))
+            own = type(self).__module__.startswith("hypersocket.")
+            if own or name in set(_every_option_name(HasOptions)):
+                raise TypeError(_unknown(type(self), name, known))
+        self._set_plainly(name, value)
 
-        def __setattr__(self, name: str, value: Any) -> None:
-            # A mistyped option, or pyzmq's name for one that we do not have, must not be taken in
-            # silence. Classes derived by users may have attributes of their own.
-            if name[0] != "_" and callable(getattr(type(self), name, None)):
-                raise TypeError(f"{name} is called, not set: socket.{name}(...)")
-            if name[0] != "_" and not hasattr(type(self), name):
-                known = options_of(type(self))
-                own = type(self).__module__.startswith("hypersocket.")
-                if own or name in set(_every_option_name(HasOptions)):
-                    raise TypeError(_unknown(type(self), name, known))
-            super().__setattr__(name, value)
+    def _set_plainly(self, name: str, value: Any) -> None:
+        """Set an attribute as any object has it set."""
+        object.__setattr__(self, name, value)
 
     def _set_options(self, options: dict[str, Any]) -> None:
         known = options_of(type(self))

@@ -186,6 +186,6 @@ def cases(short: bool) -> list[Case]:
 
 
 ROLES = {
-    "fan_pub": Role(_fan_pub_blocking, _fan_pub),
+    "fan_pub": Role(_fan_pub_blocking, _fan_pub, told=True),
     "fan_sub": Role(_fan_sub_blocking, _fan_sub),
 }

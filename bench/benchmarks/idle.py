@@ -10,7 +10,7 @@ import resource
 import time
 from dataclasses import replace
 
-from ..contract import Case, Measured, Peer
+from ..contract import Case, Measured, Peer, grouped
 from ..job import Job
 from ..process import PATIENCE, BrokenPeer, play
 from .fan_in import raw_client
@@ -58,7 +58,7 @@ def cases(short: bool) -> list[Case]:
     return [
         Case(
             name=f"idle/{number}",
-            title=f"{number} idle connections: resident memory for each",
+            title=f"{grouped(number)} idle connections: resident memory for each",
             unit="bytes",
             better="less",
             job=Job(size=64, peers=number),

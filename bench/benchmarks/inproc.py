@@ -10,7 +10,7 @@ import threading
 from functools import partial
 
 from .. import stamp
-from ..contract import AwaitingPeer, BlockingPeer, Case, Measured, Peer, Role
+from ..contract import AwaitingPeer, BlockingPeer, Case, Handle, Measured, Peer, Role
 from ..job import Job
 from ..latencies import Latencies
 from ..process import PATIENCE, play
@@ -50,8 +50,8 @@ async def _thr(peer: AwaitingPeer, job: Job) -> None:
         await peer.together(partial(_receive, pull, job), partial(_send, peer, job))
 
 
-async def _receive(pull: object, job: Job) -> None:
-    recv = pull.recv  # type: ignore[attr-defined]
+async def _receive(pull: Handle, job: Job) -> None:
+    recv = pull.recv
     meter, rest = Meter(job.size), range(job.chunk - 1)
     while not meter.stamped(await recv()):
         for _ in rest:
@@ -98,8 +98,8 @@ async def _lat(peer: AwaitingPeer, job: Job) -> None:
         await peer.together(partial(_ask, req, job), partial(_reply, peer))
 
 
-async def _ask(req: object, job: Job) -> None:
-    send, recv = req.send, req.recv  # type: ignore[attr-defined]
+async def _ask(req: Handle, job: Job) -> None:
+    send, recv = req.send, req.recv
     latencies = Latencies(job)
     for request in latencies:
         await send(request)

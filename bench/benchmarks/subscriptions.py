@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .. import stamp
-from ..contract import AwaitingPeer, BlockingPeer, Case, Measured, Peer, Role
+from ..contract import AwaitingPeer, BlockingPeer, Case, Measured, Peer, Role, grouped
 from ..job import Job
 from ..process import PATIENCE, play
 from ..speak import say, told, wait_told
@@ -73,7 +73,7 @@ def measure(peer: Peer, job: Job) -> Measured:
         where = publisher.expect("ready")["endpoint"]
         before, start = publisher.resident(), time.perf_counter()
         with raw_client("raw_sub", peer, replace(job, endpoint=where)) as subscriber:
-            subscriber.expect("ready", 10 + job.subscriptions / 40_000)
+            subscriber.expect("ready", PATIENCE + job.subscriptions / 40_000)
             subscribed, after = time.perf_counter() - start, publisher.resident()
             publisher.tell()
             facts = publisher.expect("result", 2 * PATIENCE)
@@ -89,7 +89,7 @@ def measure(peer: Peer, job: Job) -> Measured:
 def _case(number: int, publishes: int) -> Case:
     return Case(
         name=f"subscriptions/{number}",
-        title=f"one publish against {number} subscriptions",
+        title=f"one publish against {grouped(number)} subscriptions",
         unit="us",
         better="less",
         job=Job(size=64, subscriptions=number, count=publishes),
@@ -104,4 +104,4 @@ def cases(short: bool) -> list[Case]:
     return [_case(number, PUBLISHES) for number in NUMBERS]
 
 
-ROLES = {"sub_match": Role(_sub_match_blocking, _sub_match)}
+ROLES = {"sub_match": Role(_sub_match_blocking, _sub_match, told=True)}

@@ -7,6 +7,7 @@ which the receiver expects exactly there; it measures from one such message to t
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from .. import stamp
@@ -99,8 +100,7 @@ async def _local_thr(peer: AwaitingPeer, job: Job) -> None:
             meter.received += job.chunk
 
 
-async def _receive_batches(recv_many: object, job: Job) -> None:
-    assert callable(recv_many)
+async def _receive_batches(recv_many: Callable[[], Awaitable[list[bytes]]], job: Job) -> None:
     meter, to_stamp, seen = Meter(job.size), 0, 0
     while True:
         messages = await recv_many()

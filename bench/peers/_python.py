@@ -35,5 +35,8 @@ class PythonPeer:
     def environment(self) -> dict[str, str]:
         return {}
 
+    def remark(self, case: str) -> str:  # noqa: ARG002 - the contract's
+        return ""
+
     def _import(self) -> Any:
         return importlib.import_module(self.module)

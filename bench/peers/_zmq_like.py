@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import Any
@@ -40,7 +40,7 @@ class BlockingZmq(PythonPeer):
         connect: str = "",
         hwm: int | None = None,
         subscribe: bytes | None = None,
-    ) -> Iterator[Handle]:
+    ) -> Generator[Handle]:
         zmq = self._zmq
         socket = self._context.socket(getattr(zmq, pattern))
         try:
@@ -107,7 +107,7 @@ class AsyncioZmq(PythonPeer):
         connect: str = "",
         hwm: int | None = None,
         subscribe: bytes | None = None,
-    ) -> AsyncIterator[Handle]:
+    ) -> AsyncGenerator[Handle]:
         socket = self._context.socket(getattr(self._zmq, pattern))
         try:
             _set_options(self._zmq, socket, hwm, subscribe)

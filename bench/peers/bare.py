@@ -7,7 +7,7 @@ trip is two bare trio tasks with ``wait_readable``.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ class _Streams:
         self._size = size
 
     @contextmanager
-    def open(self, pattern: str, *, bind: str = "", connect: str = "") -> Iterator[Handle]:
+    def open(self, pattern: str, *, bind: str = "", connect: str = "") -> Generator[Handle]:
         if pattern not in ("PUSH", "PULL"):
             raise UnsupportedError(f"has no {pattern}")
         if bind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 
 from ..contract import Handle
@@ -28,7 +28,7 @@ class Pynng(PythonPeer):
         connect: str = "",
         hwm: int | None = None,
         subscribe: bytes | None = None,  # noqa: ARG002 - the contract's
-    ) -> Iterator[Handle]:
+    ) -> Generator[Handle]:
         if pattern not in ("PUSH", "PULL", "REQ", "REP"):
             raise UnsupportedError(f"has no {pattern} that could do the same work")
         if hwm is not None:

@@ -1,6 +1,9 @@
 /* Many subscribers in one epoll loop, or one with many subscriptions; counts what it gets. */
 #include "zmtp.h"
 
+#define PATIENCE 15.0
+#define SUBSCRIPTIONS_A_SECOND 40000.0
+
 static struct job job;
 static long greeted, ended, received;
 
@@ -66,8 +69,13 @@ int main(int argc, char **argv)
         subscribe(&connections[i], "#", 1);
         flush_pending(&connections[i]);
     }
-    while (greeted < job.peers)
+    double deadline = now() + PATIENCE + (double)job.subscriptions / SUBSCRIPTIONS_A_SECOND;
+    while (greeted < job.peers) {
         serve(published, 1000);
+        if (now() > deadline)
+            fail("%ld of %ld subscribers heard nothing, while messages for all were published",
+                 job.peers - greeted, job.peers);
+    }
     printf("{\"event\": \"ready\"}\n");
     fflush(stdout);
     while (ended < job.peers)

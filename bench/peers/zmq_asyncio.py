@@ -13,3 +13,6 @@ class ZmqAsyncio(AsyncioZmq):
     distribution = "pyzmq"
     module = "zmq.asyncio"
     constants = "zmq"
+
+    def version(self) -> str:
+        return f"{super().version()} with libzmq {self._zmq.zmq_version()}"

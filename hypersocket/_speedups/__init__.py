@@ -10,7 +10,7 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-MODULES = ("framing", "paths", "prefix_tree", "queues", "turns")
+MODULES = ("framing", "paths", "prefix_tree", "queues", "turns", "wire")
 """What is compiled, where it is compiled."""
 
 
@@ -32,10 +32,24 @@ if TYPE_CHECKING or FORM == "pure":
         encode_messages,
         frame_header,
     )
-    from .paths import Budget, ReceivePath, SendPath
+    from .paths import (
+        PIECE,
+        Budget,
+        FilteredMultipartReceivePath,
+        FilteredReceivePath,
+        MultipartReceivePath,
+        MultipartSendPath,
+        PublishPath,
+        ReceivePath,
+        RoutedReceivePath,
+        RoutedSendPath,
+        SendPath,
+        ShortWays,
+    )
     from .prefix_tree import PrefixTree
-    from .queues import PipeQueues
+    from .queues import PipeQueues, are_bytes
     from .turns import FairQueue, LoadBalancer
+    from .wire import COMMAND_CAME, ENDED, Wire, forget_shared
 else:
     from ._framing import (
         COMMAND,
@@ -46,26 +60,54 @@ else:
         encode_messages,
         frame_header,
     )
-    from ._paths import Budget, ReceivePath, SendPath
+    from ._paths import (
+        PIECE,
+        Budget,
+        FilteredMultipartReceivePath,
+        FilteredReceivePath,
+        MultipartReceivePath,
+        MultipartSendPath,
+        PublishPath,
+        ReceivePath,
+        RoutedReceivePath,
+        RoutedSendPath,
+        SendPath,
+        ShortWays,
+    )
     from ._prefix_tree import PrefixTree
-    from ._queues import PipeQueues
+    from ._queues import PipeQueues, are_bytes
     from ._turns import FairQueue, LoadBalancer
+    from ._wire import COMMAND_CAME, ENDED, Wire, forget_shared
 
 __all__ = [
     "COMMAND",
+    "COMMAND_CAME",
+    "ENDED",
     "FORM",
     "LARGE",
     "MODULES",
     "MORE",
+    "PIECE",
     "Budget",
     "FairQueue",
+    "FilteredMultipartReceivePath",
+    "FilteredReceivePath",
     "FrameDecoder",
     "LoadBalancer",
+    "MultipartReceivePath",
+    "MultipartSendPath",
     "PipeQueues",
     "PrefixTree",
+    "PublishPath",
     "ReceivePath",
+    "RoutedReceivePath",
+    "RoutedSendPath",
     "SendPath",
+    "ShortWays",
+    "Wire",
+    "are_bytes",
     "encode_command",
     "encode_messages",
+    "forget_shared",
     "frame_header",
 ]

@@ -2,37 +2,58 @@
 
 cimport cython
 
+
+cpdef bint are_bytes(list items) except -1
+
+
 cdef class Queue:
     cdef list _items
     cdef Py_ssize_t _oldest
     cpdef void put(self, object message)
     @cython.locals(items=list, oldest=Py_ssize_t)
     cpdef object take(self)
+    @cython.locals(items=list, place=Py_ssize_t, end=Py_ssize_t)
+    cpdef Py_ssize_t count_singles(self, Py_ssize_t most)
+    @cython.locals(items=list, taken=list, oldest=Py_ssize_t)
+    cpdef list take_some(self, Py_ssize_t count)
+    cpdef object look(self, Py_ssize_t place)
+    @cython.locals(items=list, oldest=Py_ssize_t, place=Py_ssize_t)
+    cpdef object drop(self, Py_ssize_t count)
     cpdef void put_first(self, list messages)
     cpdef Py_ssize_t clear(self)
 
 
 cdef class PipeQueues:
     cdef public object owner, link, drop_at_end
+    cdef public object outlet, inlet
+    cdef public bytes routing_id
+    cdef public PipeQueues next_ready
     cdef object _ended_one
     cdef public Py_ssize_t sndhwm, rcvhwm
-    cdef public bint connected, closing, gone
-    cdef public object messages_in, messages_out, bytes_in, bytes_out
+    cdef public bint connected, closing, gone, in_turn, shares
+    cdef public long long messages_in, messages_out, bytes_in, bytes_out
     cdef bint _conflate, _incoming_full, _outgoing_full, _held, _forsaken
     cdef Queue _inbox, _outbox
     cdef Py_ssize_t _outbox_bytes, _in_flight
     @cython.locals(room=Py_ssize_t)
-    cpdef Py_ssize_t count_room(self)
-    @cython.locals(room=Py_ssize_t)
-    cpdef bint has_room(self)
+    cdef Py_ssize_t _count_room(self)
+    cdef bint _has_room(self) except -1
     @cython.locals(outbox=Queue)
-    cpdef send(self, object message)
-    cpdef object recv(self)
-    cpdef Py_ssize_t count_incoming(self)
+    cdef object _send(self, object message)
+    cdef object _recv(self)
+    cdef Py_ssize_t _count_incoming(self)
+    cdef Py_ssize_t _count_singles(self, Py_ssize_t most)
+    cdef list _recv_some(self, Py_ssize_t count)
+    cdef object _tell_room_in(self)
+    @cython.locals(room=Py_ssize_t)
+    cdef Py_ssize_t _room_in(self)
     cpdef Py_ssize_t clear_outgoing(self)
     @cython.locals(inbox=Queue, was_empty=bint, count=Py_ssize_t, size=Py_ssize_t)
     cpdef deliver(self, object messages)
+    cdef object _arrived(self, Py_ssize_t count, Py_ssize_t size, bint was_empty)
     @cython.locals(outbox=Queue, taken=list, size=Py_ssize_t, count=Py_ssize_t)
     cpdef list take_outgoing(self, Py_ssize_t max_messages, Py_ssize_t max_bytes)
-    cpdef written(self, Py_ssize_t count, object size)
-    cpdef room_again(self)
+    cdef object _went_out(self, Py_ssize_t count, Py_ssize_t size)
+    cdef object _written(self, Py_ssize_t count, Py_ssize_t size)
+    cpdef object put_back(self, list messages, bint begun)
+    cdef object _room_again(self)

@@ -6,16 +6,31 @@ from hypersocket._speedups._queues cimport PipeQueues
 
 
 cdef class FairQueue:
-    cdef object _ready
+    cdef object _waiters
+    cdef PipeQueues _first, _last
     cdef public PipeQueues source
+    @cython.locals(count=Py_ssize_t, pipe=PipeQueues)
+    cdef Py_ssize_t _count(self)
+    cdef object _append(self, PipeQueues pipe)
+    cdef object _unlink(self, PipeQueues pipe, PipeQueues before)
     @cython.locals(pipe=PipeQueues, left=Py_ssize_t)
-    cpdef object take(self)
+    cdef object _take(self)
+    @cython.locals(only=PipeQueues, left=Py_ssize_t, taken=list)
+    cpdef list take_singles(self, Py_ssize_t most)
+    @cython.locals(count=Py_ssize_t)
+    cdef list _take_singles_of(self, PipeQueues pipe, Py_ssize_t most)
+    @cython.locals(count=Py_ssize_t, pipe=PipeQueues)
+    cdef Py_ssize_t _count_messages(self)
 
 
 cdef class LoadBalancer:
     cdef public bint immediate
-    cdef object _turns
+    cdef list _pipes
+    cdef Py_ssize_t _turn
+    cdef object _wrap(self)
+    @cython.locals(pipes=list, pipe=PipeQueues, usable=bint, turn=Py_ssize_t)
+    cdef PipeQueues _next(self)
     @cython.locals(pipe=PipeQueues)
-    cpdef object next(self)
-    @cython.locals(pipe=PipeQueues)
-    cpdef bint send(self, object message)
+    cdef bint _send(self, object message) except -1
+    @cython.locals(only=PipeQueues)
+    cpdef bint send_batch(self, list messages) except -1

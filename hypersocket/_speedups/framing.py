@@ -87,6 +87,18 @@ def encode_messages(messages: Iterable[Message], out: list[Any]) -> None:
         out.append(b"".join(small))
 
 
+def wire_size(message: Message) -> int:
+    """How many bytes carry a message."""
+    if type(message) is bytes:
+        size = len(message)
+        return size + 2 if size < 256 else size + 9
+    total = 0
+    for frame in message:
+        size = len(frame)  # type: ignore[arg-type]
+        total += size + 2 if size < 256 else size + 9
+    return total
+
+
 class FrameDecoder:
     """Cuts frames and messages out of a stream of bytes, within bounds.
 
@@ -159,9 +171,22 @@ class FrameDecoder:
             return self._missing == 0
         return self._pos < len(self._data) or len(self._later) > 0
 
+    def between_messages(self) -> bool:
+        """Whether nothing is held of a message, be it uncut or only not yet whole."""
+        begun = self._body is not None or self._parts is not None
+        return not begun and not self.has_data()
+
     def largest_frame(self) -> int:
         """Bytes that the body of the next frame may have by any of the bounds."""
         return max(self._max_message_size - self._parts_size, self._max_command_size)
+
+    def give_rest(self) -> bytes:
+        """Hand over all that is stored, to be cut by somebody else; nothing may be begun."""
+        self._merge()
+        rest = self._data[self._pos :]
+        self._data = b""
+        self._pos = 0
+        return rest
 
     def peek(self, size: int) -> bytes:
         """Up to ``size`` of the next bytes, which stay stored. For what precedes the frames."""

@@ -2,21 +2,28 @@
 
 Awaiting one of these calls finishes at once when there is room, or a message, and nobody waits
 for it; no coroutine is made. Everything else goes the long way, by the socket's own coroutines.
-Compiled from this same file too; ``_paths.pxd`` has the types.
+The compiled form is ``_paths.pyx``: there, finishing at once takes no exception either.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from .._reasons import DropReason
+from .wire import forget_shared
 
 if TYPE_CHECKING:
     from . import turns
 
 
+PIECE = 12
+"""A power of two: so many bytes of a message count as one more call."""
+
+
 class Budget:
-    """How many calls may still finish without a checkpoint."""
+    """How many calls may still finish without a checkpoint; long messages count as several."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -95,11 +102,121 @@ class SendPath:
 
     def accepts(self, data: Any) -> bool:
         """Send, if it can be done at once."""
-        if type(data) is not bytes or not self.is_open or self._budget.left <= 0:
+        if not self.is_open or self._budget.left <= 0 or len(self._waiters) > 0:
             return False
-        if len(self._waiters) > 0 or not self._balancer.send(data):
+        return self._accepts(data)
+
+    def _accepts(self, data: Any) -> bool:
+        if type(data) is not bytes or not self._balancer._send(data):
             return False
-        self._budget.left -= 1
+        self._budget.left -= 1 + (len(data) >> PIECE)
+        return True
+
+
+def _size_of_frames(frames: list[Any]) -> int:
+    """Bytes in all frames; -1 where one is not of bytes."""
+    size = 0
+    for frame in frames:
+        if type(frame) is not bytes:
+            return -1
+        size += len(frame)
+    return size
+
+
+class MultipartSendPath(SendPath):
+    """The same for messages of several frames."""
+
+    def _accepts(self, data: Any) -> bool:
+        if type(data) is not list:
+            return False
+        size = _size_of_frames(data)
+        if size < 0 or len(data) < 2 or not self._balancer._send(data[:]):
+            return False
+        self._budget.left -= 1 + (size >> PIECE)
+        return True
+
+
+class RoutedSendPath(SendPath):
+    """The same for messages whose first frame names the peer.
+
+    Args:
+        peers: by their names.
+    """
+
+    def __init__(
+        self,
+        peers: dict[bytes, Any],
+        waiters: deque[Any],
+        budget: Budget,
+        slow: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        super().__init__(None, waiters, budget, slow)  # type: ignore[arg-type]
+        self._peers = peers
+
+    def _accepts(self, data: Any) -> bool:
+        if type(data) is not list:
+            return False
+        size = _size_of_frames(data)
+        if size < 0 or len(data) < 2:
+            return False
+        pipe = self._peers.get(data[0])
+        if pipe is None or pipe.closing or not pipe._has_room():
+            return False
+        pipe._send(data[1] if len(data) == 2 else data[1:])
+        self._budget.left -= 1 + (size >> PIECE)
+        return True
+
+
+class PublishPath(SendPath):
+    """The same for what goes to all who want it, and past those that are full.
+
+    Args:
+        matches: finds who wants messages with a topic.
+        multipart: whether this is for messages of several frames.
+
+    Attributes:
+        is_plain: whether that is all there is to it; otherwise nothing goes by this way.
+    """
+
+    def __init__(
+        self,
+        matches: Callable[[bytes], Iterable[Any]],
+        waiters: deque[Any],
+        budget: Budget,
+        slow: Callable[[Any], Awaitable[None]],
+        multipart: bool,
+    ) -> None:
+        super().__init__(None, waiters, budget, slow)  # type: ignore[arg-type]
+        self.is_plain = True
+        self._matches = matches
+        self._multipart = multipart
+
+    def _accepts(self, data: Any) -> bool:
+        if not self.is_plain:
+            return False
+        topic = data
+        if self._multipart:
+            if type(data) is not list or len(data) < 2:
+                return False
+            size = _size_of_frames(data)
+            if size < 0:
+                return False
+            topic = data[0]
+            data = data[:]
+        elif type(data) is bytes:
+            size = len(data)
+        else:
+            return False
+        # A copy: one that is found to be broken ends its subscriptions.
+        audience = list(self._matches(topic))
+        for pipe in audience:
+            if pipe._has_room():
+                pipe._send(data)
+            else:
+                pipe.drop(DropReason.HIGH_WATER_MARK)
+        self._budget.left -= 1 + (len(audience) * (size + 128) >> PIECE)
+        if len(audience) > 1:
+            forget_shared()
         return True
 
 
@@ -114,6 +231,7 @@ class ReceivePath:
         waiters: those who wait; while there are any, nothing goes by this way.
         budget: calls that may finish without a checkpoint.
         slow: the coroutine function that does everything else.
+        refill: brings messages, if some are there and nobody has seen them yet.
     """
 
     def __init__(
@@ -122,26 +240,41 @@ class ReceivePath:
         head: list[Any],
         waiters: deque[Any],
         budget: Budget,
-        slow: Callable[[], Awaitable[bytes]],
+        slow: Callable[[], Awaitable[Any]],
+        refill: Callable[[], object],
     ) -> None:
         self.is_open = False
         self._queue = queue
         self._head = head
         self._waiters = waiters
         self._budget = budget
-        self._slow = slow
+        self.slow = slow
+        self._refill = refill
         self._result: Any = None
 
     def __await__(self) -> Iterator[Any]:
         if self.is_open and self._budget.left > 0 and not self._head and not self._waiters:
-            message = self._queue.take()
-            if type(message) is bytes:
-                self._budget.left -= 1
-                self._result = message
-                return self
+            message = self._take()
+            if message is None:
+                self._refill()
+                if self.is_open and not self._head and not self._waiters:
+                    message = self._take()
             if message is not None:
+                if self._finish(message):
+                    return self
                 self._head.append(message)
-        return self._slow().__await__()
+        return self.slow().__await__()
+
+    def _take(self) -> Any:
+        return self._queue._take()
+
+    def _finish(self, message: Any) -> bool:
+        """Make it the result, if it is for this way."""
+        if type(message) is not bytes:
+            return False
+        self._budget.left -= 1 + (len(message) >> PIECE)
+        self._result = message
+        return True
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -161,3 +294,123 @@ class ReceivePath:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+class MultipartReceivePath(ReceivePath):
+    """The same for messages of any number of frames, which are given out as lists."""
+
+    def _finish(self, message: Any) -> bool:
+        if type(message) is bytes:
+            message = [message]
+        self._budget.left -= 1 + (_size_of_frames(message) >> PIECE)
+        self._result = message
+        return True
+
+
+class FilteredReceivePath(ReceivePath):
+    """The same for those messages whose topic is wanted; others are passed over.
+
+    Args:
+        covers: whether a topic is subscribed to.
+
+    Attributes:
+        inverted: whether the topics that are not subscribed to are wanted.
+    """
+
+    def __init__(self, *args: Any, covers: Callable[[bytes], bool]) -> None:
+        super().__init__(*args)
+        self.inverted = False
+        self._covers = covers
+
+    def _take(self) -> Any:
+        return _take_wanted(self._queue, self._covers, self.inverted)
+
+
+class FilteredMultipartReceivePath(MultipartReceivePath):
+    """Both."""
+
+    def __init__(self, *args: Any, covers: Callable[[bytes], bool]) -> None:
+        super().__init__(*args)
+        self.inverted = False
+        self._covers = covers
+
+    def _take(self) -> Any:
+        return _take_wanted(self._queue, self._covers, self.inverted)
+
+
+def _take_wanted(queue: turns.FairQueue, covers: Callable[[bytes], bool], inverted: bool) -> Any:
+    while (message := queue._take()) is not None:
+        if covers(message if isinstance(message, bytes) else message[0]) is not inverted:
+            return message
+    return None
+
+
+class RoutedReceivePath(MultipartReceivePath):
+    """The same with the peer's name before each message.
+
+    Args:
+        late: messages that have their names already, and come first.
+        lost: names that have ended since the last message was taken.
+    """
+
+    def __init__(self, *args: Any, late: deque[Any], lost: dict[Any, bytes]) -> None:
+        super().__init__(*args)
+        self._late = late
+        self._lost = lost
+
+    def _take(self) -> Any:
+        if self._late:
+            return self._late.popleft()
+        self._lost.clear()
+        message = self._queue._take()
+        if message is None:
+            return None
+        pipe = self._queue.source
+        # Taking it may have made room, and what was read next ended the connection.
+        name = self._lost.get(pipe, pipe.routing_id)
+        if isinstance(message, bytes):
+            return [name, message]
+        message.insert(0, name)
+        return message
+
+
+class ShortWays:
+    """What a socket inherits that has short ways.
+
+    Setting an attribute is one of them: every call sets some, and has to be kept from none but
+    public ones, for which ``_set_public`` is asked.
+
+    A socket type that has a short way sets its path, and uses the method as its own.
+    """
+
+    _send_path: SendPath
+    _receive_path: ReceivePath
+    _send_multipart_path: SendPath
+    _receive_multipart_path: ReceivePath
+
+    def short_send(self, data: Any) -> SendCall:
+        """One call of ``send``, to be awaited."""
+        return SendCall(self._send_path, data)
+
+    def short_recv(self) -> ReceivePath:
+        """One call of ``recv``, to be awaited."""
+        return self._receive_path
+
+    def short_send_multipart(self, frames: Any) -> SendCall:
+        """One call of ``send_multipart``, to be awaited."""
+        return SendCall(self._send_multipart_path, frames)
+
+    def short_recv_multipart(self) -> ReceivePath:
+        """One call of ``recv_multipart``, to be awaited."""
+        return self._receive_multipart_path
+
+    if not TYPE_CHECKING:  # a checker knows better than to allow any attribute
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name[0] == "_":
+                object.__setattr__(self, name, value)
+            else:
+                self._set_public(name, value)
+
+        def _set_plainly(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)

@@ -1,5 +1,7 @@
 """Subscription matching: who holds a prefix of a message.
 
+Compiled from this same file too; ``_prefix_tree.pxd`` has the types.
+
 A radix tree. Each node stands for the bytes on the way to it; a node with one child and no
 holders is joined with that child, so the tree has at most two nodes for each distinct prefix.
 Matching walks down along the message: its cost grows with the length of the message's beginning
@@ -9,35 +11,41 @@ a table by length because no set of prefixes that a peer may choose makes it slo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-H = TypeVar("H", bound=Hashable)
+_NOBODY: dict[Any, Any] = {}
+"""Stands for the children, or holders, of a node that has none; never changed."""
 
 
-class _Node(Generic[H]):
+class _Node:
     __slots__ = ("children", "holders", "label")
 
     def __init__(self, label: bytes) -> None:
         self.label = label  # what this node adds to its parent's bytes
-        self.children: dict[int, _Node[H]] = {}  # by the first byte of their label
-        self.holders: dict[H, int] = {}  # how often each holds this prefix; in order
+        self.children: dict[int, _Node] = _NOBODY  # by the first byte of their label
+        self.holders: dict[Any, int] = _NOBODY  # how often each holds this prefix; in order
+
+    def add_child(self, child: _Node) -> None:
+        if self.children is _NOBODY:
+            self.children = {}
+        self.children[child.label[0]] = child
 
 
-class PrefixTree(Generic[H]):
+class PrefixTree:
     """Prefixes, and who holds each, counted (RFC 29: subscriptions are additive)."""
 
     __slots__ = ("_root", "_size")
 
     def __init__(self) -> None:
-        self._root: _Node[H] = _Node(b"")
+        self._root: _Node = _Node(b"")
         self._size = 0
 
     def __len__(self) -> int:
         """How many distinct prefixes are held."""
         return self._size
 
-    def add(self, prefix: bytes, holder: H) -> tuple[bool, bool]:
+    def add(self, prefix: bytes, holder: Any) -> tuple[bool, bool]:
         """Let ``holder`` hold ``prefix`` once more.
 
         Returns:
@@ -45,12 +53,14 @@ class PrefixTree(Generic[H]):
         """
         node = self._make(prefix)
         first = not node.holders
+        if node.holders is _NOBODY:
+            node.holders = {}
         before = node.holders.get(holder, 0)
         node.holders[holder] = before + 1
         self._size += first
         return first, not before
 
-    def discard(self, prefix: bytes, holder: H, times: int = 1) -> tuple[bool, bool] | None:
+    def discard(self, prefix: bytes, holder: Any, times: int = 1) -> tuple[bool, bool] | None:
         """Let ``holder`` hold ``prefix`` once less, or ``times`` less.
 
         Returns:
@@ -71,14 +81,22 @@ class PrefixTree(Generic[H]):
         self._tidy(path)
         return True, True
 
-    def matches(self, data: bytes) -> dict[H, None]:
-        """Who holds a prefix of ``data``, each once, in an order that is the same every time."""
-        found: dict[H, None] = {}
+    def matches(self, data: bytes) -> Mapping[Any, object]:
+        """Who holds a prefix of ``data``, each once, in an order that is the same every time.
+
+        What is returned changes with the tree, and is not to be changed otherwise.
+        """
+        holders: dict[Any, int] = {}  # of the one node that has some
+        found: dict[Any, int] = holders
         node = self._root
         at = 0
         while True:
-            for holder in node.holders:
-                found[holder] = None
+            if node.holders:
+                if found:
+                    found = {**found, **node.holders} if found is holders else found
+                    found.update(node.holders)
+                else:
+                    holders = found = node.holders
             if at >= len(data):
                 return found
             child = node.children.get(data[at])
@@ -101,21 +119,21 @@ class PrefixTree(Generic[H]):
             node = child
         return True
 
-    def holders(self, prefix: bytes) -> tuple[H, ...]:
+    def holders(self, prefix: bytes) -> tuple[Any, ...]:
         """Who holds exactly this prefix."""
         path = self._path(prefix)
         return tuple(path[-1].holders) if path else ()
 
     def __iter__(self) -> Iterator[bytes]:
         """Every prefix that is held, in no particular order."""
-        rest: list[tuple[bytes, _Node[H]]] = [(b"", self._root)]
+        rest: list[tuple[bytes, _Node]] = [(b"", self._root)]
         while rest:
             prefix, node = rest.pop()
             if node.holders:
                 yield prefix
             rest.extend((prefix + child.label, child) for child in node.children.values())
 
-    def _path(self, prefix: bytes) -> list[_Node[H]] | None:
+    def _path(self, prefix: bytes) -> list[_Node] | None:
         """The nodes from the root to the one that stands for ``prefix``, if there is one."""
         node = self._root
         path = [node]
@@ -129,29 +147,30 @@ class PrefixTree(Generic[H]):
             path.append(node)
         return path
 
-    def _make(self, prefix: bytes) -> _Node[H]:
+    def _make(self, prefix: bytes) -> _Node:
         """The node that stands for ``prefix``, made if there is none."""
         node = self._root
         at = 0
         while at < len(prefix):
             child = node.children.get(prefix[at])
             if child is None:
-                child = node.children[prefix[at]] = _Node(prefix[at:])
+                child = _Node(prefix[at:])
+                node.add_child(child)
                 return child
             if prefix.startswith(child.label, at):
                 at += len(child.label)
                 node = child
                 continue
             shared = _shared(child.label, prefix[at : at + len(child.label)])
-            between: _Node[H] = _Node(child.label[:shared])
+            between: _Node = _Node(child.label[:shared])
             child.label = child.label[shared:]
-            between.children[child.label[0]] = child
-            node.children[prefix[at]] = between
+            between.add_child(child)
+            node.add_child(between)
             at += shared
             node = between
         return node
 
-    def _tidy(self, path: list[_Node[H]]) -> None:
+    def _tidy(self, path: list[_Node]) -> None:
         """Take out, or join, what the node at the end of ``path`` no longer needs."""
         node = path[-1]
         if len(path) == 1 or node.holders:

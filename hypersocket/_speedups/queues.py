@@ -3,7 +3,8 @@
 This is what every message passes on its way between a user and a connection. It knows messages,
 bounds and turns, and nothing of what they are for: a pipe's owner and its link are whoever is to
 be told. It is plain in style because it is also compiled, by Cython from this same file;
-``_queues.pxd`` has the types.
+``_queues.pxd`` has the types. What the core itself calls for every message begins with an
+underscore: compiled, that is a C function, which no subclass is looked up for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ NO_BOUND = 1 << 30
 
 FLUSH_BYTES = 64 * 1024
 """Bytes that are collected before they are written at once; less is written at the next pause."""
+
+
+def are_bytes(items: list[Any]) -> bool:
+    """Whether each is exactly ``bytes``."""
+    for item in items:  # noqa: SIM110 - compiled, this is the fastest
+        if type(item) is not bytes:
+            return False
+    return True
 
 
 class Queue:
@@ -54,6 +63,45 @@ class Queue:
             self._oldest = 0
         return message
 
+    def count_singles(self, most: int) -> int:
+        """How many of the oldest are single-part, up to ``most``, and to the first that is not."""
+        items = self._items
+        place = self._oldest
+        end = min(len(items), place + most)
+        while place < end and type(items[place]) is bytes:
+            place += 1
+        return place - self._oldest
+
+    def take_some(self, count: int) -> list[Any]:
+        """Take the ``count`` oldest; they have to be there."""
+        items = self._items
+        oldest = self._oldest
+        if count == len(items):
+            self._items = []
+            return items
+        taken = items[oldest : oldest + count]
+        self.drop(count)
+        return taken
+
+    def look(self, place: int) -> Any:
+        """The message that so many others are older than; it has to be there."""
+        return self._items[self._oldest + place]
+
+    def drop(self, count: int) -> None:
+        """Forget the ``count`` oldest; they have to be there."""
+        items = self._items
+        oldest = self._oldest + count
+        if oldest == len(items):
+            items.clear()
+            self._oldest = 0
+        elif 2 * oldest >= len(items):
+            del items[:oldest]
+            self._oldest = 0
+        else:
+            for place in range(self._oldest, oldest):
+                items[place] = None
+            self._oldest = oldest
+
     def put_first(self, messages: list[Message]) -> None:
         """Add what is older than all that is here."""
         self._items[: self._oldest] = messages
@@ -78,6 +126,10 @@ class PipeQueues:
 
     Attributes:
         link: is told ``outgoing``, ``flush`` and ``incoming_room``; None when there is none.
+        outlet: is told ``outgoing`` in place of the link, if there is a shorter way to write.
+        inlet: is told ``incoming`` first of messages, and says whether the owner is to be told.
+        routing_id: a ROUTER's name for the peer.
+        shares: others are sent the same messages, so that encoding them once may do for all.
         closing: it takes no more messages; what it has is being written.
         gone: it has ended; what was received can still be taken.
         connected: there is a connection.
@@ -86,6 +138,9 @@ class PipeQueues:
     def __init__(self, owner: Any, sndhwm: int, rcvhwm: int, conflate: bool) -> None:
         self.owner = owner
         self.link: Any = None
+        self.outlet: Any = None
+        self.inlet: Any = None
+        self.routing_id = b""
         self.sndhwm = sndhwm
         self.rcvhwm = rcvhwm
         self._conflate = conflate
@@ -106,16 +161,22 @@ class PipeQueues:
         self._forsaken = False  # what is in flight is not to be sent again
         self._ended_one: Any = None  # being written when a connection ended
         self.drop_at_end = DropReason.PEER_GONE
+        self.shares = False
+        self.in_turn = False  # it is in a fair queue
+        self.next_ready: Any = None  # the pipe behind it there
 
     # The socket's face
 
     @property
     def room_out(self) -> int:
         """How many messages fit below the high-water mark."""
-        return self.count_room()
+        return self._count_room()
 
     def count_room(self) -> int:
         """How many messages fit below the high-water mark."""
+        return self._count_room()
+
+    def _count_room(self) -> int:
         if self.gone or self.closing:
             return 0
         if self.sndhwm == 0 or self._conflate:
@@ -126,17 +187,21 @@ class PipeQueues:
     @property
     def writable(self) -> bool:
         """Whether :meth:`send` has room; when not, the owner is told as soon as it has."""
-        return self.has_room()
+        return self._has_room()
 
     def has_room(self) -> bool:
         """Whether :meth:`send` has room; when not, the owner is told as soon as it has."""
-        room = self.count_room()
-        if room == 0 and self.link is not None and not self.closing:
+        return self._has_room()
+
+    def _has_room(self) -> bool:
+        if self._count_room() > 0:
+            return True
+        if self.link is not None and not self.closing:
             self.link.flush()
-            room = self.count_room()
-        if room == 0:
-            self._outgoing_full = True
-        return room > 0
+            if self._count_room() > 0:
+                return True
+        self._outgoing_full = True
+        return False
 
     def want_room(self) -> None:
         """Have the owner told when messages have been written."""
@@ -144,6 +209,9 @@ class PipeQueues:
 
     def send(self, message: Message) -> None:
         """Queue one message, which the pipe owns from now on. The caller has seen to the room."""
+        self._send(message)
+
+    def _send(self, message: Message) -> None:
         outbox = self._outbox
         if self._conflate and len(outbox) > 0:
             self.clear_outgoing()
@@ -157,7 +225,10 @@ class PipeQueues:
             if self._outbox_bytes >= FLUSH_BYTES:
                 self.link.flush()
             elif len(outbox) == 1:
-                self.link.outgoing()
+                if self.outlet is not None:
+                    self.outlet.outgoing()
+                else:
+                    self.link.outgoing()
 
     def clear_outgoing(self) -> int:
         """Forget what was sent and not yet taken to be written, telling nobody."""
@@ -167,6 +238,9 @@ class PipeQueues:
 
     def count_incoming(self) -> int:
         """How many received messages wait to be taken."""
+        return self._count_incoming()
+
+    def _count_incoming(self) -> int:
         return len(self._inbox)
 
     @property
@@ -176,13 +250,28 @@ class PipeQueues:
 
     def recv(self) -> Any:
         """Take the oldest received message; ``IndexError`` if there is none."""
+        return self._recv()
+
+    def _recv(self) -> Any:
         message = self._inbox.take()
+        if self._incoming_full:
+            self._tell_room_in()
+        return message
+
+    def _tell_room_in(self) -> None:
         if self._incoming_full and 2 * len(self._inbox) <= self.rcvhwm:
             # Not before half: one wake-up of the reader should be good for many messages.
             self._incoming_full = False
             if self.link is not None and not self._held:
                 self.link.incoming_room()
-        return message
+
+    def _count_singles(self, most: int) -> int:
+        return self._inbox.count_singles(most)
+
+    def _recv_some(self, count: int) -> list[Any]:
+        taken = self._inbox.take_some(count)
+        self._tell_room_in()
+        return taken
 
     def hold_input(self) -> None:
         """Let nothing more come in until :meth:`release_input`."""
@@ -222,7 +311,7 @@ class PipeQueues:
     def discard_outgoing(self) -> int:
         """Forget what was sent and not yet taken to be written; returns how many messages."""
         count = self.clear_outgoing()
-        self.room_again()
+        self._room_again()
         return count
 
     def forsake(self) -> None:
@@ -241,6 +330,9 @@ class PipeQueues:
 
         The link is told by ``incoming_room`` when there is room again.
         """
+        return self._room_in()
+
+    def _room_in(self) -> int:
         if self._held:
             return 0
         if self.rcvhwm == 0 or self._conflate:
@@ -270,10 +362,16 @@ class PipeQueues:
                 inbox.clear()
                 self.drop(DropReason.CONFLATED)
             inbox.put(message)
+        self._arrived(count, size, was_empty)
+
+    def _arrived(self, count: int, size: int, was_empty: bool) -> None:
+        """So many messages, of so many bytes, were put into the inbox."""
         self.messages_in += count
         self.bytes_in += size
         if was_empty and count > 0:
-            self.owner.pipe_readable(self)
+            inlet = self.inlet
+            if inlet is None or inlet.incoming(self):
+                self.owner.pipe_readable(self)
 
     @property
     def has_outgoing(self) -> bool:
@@ -303,6 +401,9 @@ class PipeQueues:
 
     def written(self, count: int, size: int) -> None:
         """``count`` of the messages taken, of ``size`` bytes in all, were written whole."""
+        self._written(count, size)
+
+    def _written(self, count: int, size: int) -> None:
         self._in_flight -= count
         if self._in_flight == 0:
             self._forsaken = False  # it all went out before it could be stopped
@@ -310,7 +411,28 @@ class PipeQueues:
             self._ended_one = None
         self.messages_out += count
         self.bytes_out += size
-        self.room_again()
+        self._room_again()
+
+    def _look(self, max_messages: int, max_bytes: int) -> list[Any]:
+        """What :meth:`take_outgoing` would take."""
+        seen: list[Any] = []
+        size = 0
+        while len(seen) < min(max_messages, len(self._outbox)) and size < max_bytes:
+            seen.append(self._outbox.look(len(seen)))
+            size += size_of(seen[-1])
+        return seen
+
+    def _went_out(self, count: int, size: int) -> None:
+        """The ``count`` oldest messages, of ``size`` bytes in all, were written where they lay.
+
+        The owner is not told of the room: :meth:`room_again` does.
+        """
+        if count > 0:
+            self._outbox.drop(count)
+            self._outbox_bytes = self._outbox_bytes - size if len(self._outbox) > 0 else 0
+            self._ended_one = None
+            self.messages_out += count
+            self.bytes_out += size
 
     def put_back(self, messages: list[Any], begun: bool) -> None:
         """Messages that were taken, but surely not written whole, are to be taken again first.
@@ -345,10 +467,13 @@ class PipeQueues:
         self._in_flight -= count
         self._forsaken = False
         self.drop(reason, count)
-        self.room_again()
+        self._room_again()
 
     def room_again(self) -> None:
         """Tell the owner that there is room, if it wants to know, and that all is written."""
+        self._room_again()
+
+    def _room_again(self) -> None:
         if self.gone:
             return
         if self._outgoing_full:

@@ -77,6 +77,7 @@ class SocketHost:
             rcvhwm=getattr(socket, "rcvhwm", 1000),
             conflate=getattr(socket, "conflate", False),
         )
+        pipe.inlet = socket._inlet
         if dialled:
             socket._pipe_opened(pipe)
             self.pipes[pipe] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -10,7 +11,7 @@ from .._errors import ProtocolError, StateError
 from .._message import Message, to_bytes
 from .._option_groups import ConflateOptions, PublisherOptions, XPubOptions
 from .._reasons import DropReason, Reason
-from .._speedups import FairQueue, PrefixTree
+from .._speedups import FairQueue, PrefixTree, PublishPath, ShortWays, forget_shared
 from ..transports import Pipe
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
@@ -37,9 +38,28 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._tree: PrefixTree[Pipe] = PrefixTree()
+        self._tree = PrefixTree()  # of pipes
         self._topic_bytes: dict[Pipe, int] = {}  # of each peer's subscriptions
         self._held: dict[Pipe, dict[bytes, int]] = {}  # each peer's subscriptions, counted
+        common = self._tree.matches, self._senders, self._budget
+        self._send_path = PublishPath(*common, super().send, multipart=False)
+        self._send_multipart_path = PublishPath(*common, super().send_multipart, multipart=True)
+        self._publish_paths = self._send_path, self._send_multipart_path
+        self._short_ways += self._publish_paths
+        self._set_plain()
+
+    if not TYPE_CHECKING:
+        send = ShortWays.short_send
+        send_multipart = ShortWays.short_send_multipart
+
+    def _set_plain(self) -> None:
+        for way in self._publish_paths:
+            way.is_plain = not self.invert_matching and not self.xpub_nodrop
+
+    def _option_changed(self, name: str) -> None:
+        super()._option_changed(name)
+        if hasattr(self, "_publish_paths"):  # else it is being made
+            self._set_plain()
 
     async def wait_subscribed(self, topic: bytes | str, subscribers: int = 1) -> None:
         """Wait until at least ``subscribers`` peers hold a subscription that matches ``topic``.
@@ -58,6 +78,10 @@ class Publisher(PublisherOptions, BatchSender):
                 break
             await self._host.wait_changed()
         await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def _pipe_connected(self, pipe: Pipe) -> None:
+        pipe.shares = True
+        super()._pipe_connected(pipe)
 
     # Subscriptions
 
@@ -167,6 +191,7 @@ class Publisher(PublisherOptions, BatchSender):
                     pipe.send(message)
                 else:
                     pipe.drop(DropReason.HIGH_WATER_MARK)
+        forget_shared()
         return True
 
     def _fits(self, messages: list[Message]) -> bool:

@@ -13,9 +13,12 @@ from .._errors import MultipartError
 from .._message import Message
 from .._option_groups import ReceiveOptions
 from ..transports._poller import Wait
-from ._socket import Socket
+from ._socket import Socket, cost_of
 
 Form = Literal["single", "multipart", "many"]
+
+_AT_ONCE = 1024
+"""A batch ends with so many messages, or with those that were there if they are more."""
 
 
 class _Waiter(Wait):
@@ -35,6 +38,9 @@ class Receiver(ReceiveOptions, Socket):
     A message is handed to a waiting task by whatever brings it, and the task cannot be cancelled
     after that. So a task that is cancelled while it waits has taken nothing.
     """
+
+    _looks_first = True
+    """Whether something may be there that nobody has read yet, when a task is about to wait."""
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -105,6 +111,10 @@ class Receiver(ReceiveOptions, Socket):
             taken = self._take(form, most)
             if taken is not None:
                 return taken
+            if self._looks_first:
+                self._host.poller.serve()
+                if not self._receivers and (taken := self._take(form, most)) is not None:
+                    return taken
         waiter = _Waiter(self._receivers, form, most)
         self._receivers.append(waiter)
         return await self._host.poller.wait(waiter)
@@ -135,6 +145,17 @@ class Receiver(ReceiveOptions, Socket):
 
     def _take_many(self, most: int) -> list[bytes] | None:
         taken: list[bytes] = []
+        if not self._head:
+            # What is taken may make room for more, which is taken too; but it has to end.
+            while len(taken) < min(most, _AT_ONCE) and (
+                more := self._fetch_singles(most - len(taken))
+            ):
+                taken = taken + more if taken else more
+        if taken:
+            self._budget.left -= cost_of(taken)
+            return taken
+        # One by one: there is a head, or the next has several parts, or nothing of the kind above.
+        most = min(most, _AT_ONCE)
         while len(taken) < most:
             message = self._peek()
             if message is None:
@@ -201,6 +222,13 @@ class Receiver(ReceiveOptions, Socket):
     def _fetch(self) -> Message | None:
         """The next message for the user, out of the pipes; None if there is none now."""
         raise NotImplementedError
+
+    def _fetch_singles(self, most: int) -> list[bytes]:  # noqa: ARG002 - see the docstring
+        """Single-part messages for the user, all at once; none where a type has no such way.
+
+        The next may be one of several parts, which :meth:`_fetch` has then.
+        """
+        return []
 
     def _received(self) -> None:
         """The message last fetched is the user's now."""

@@ -41,6 +41,7 @@ class Req(RoutingIdOptions, ReqOptions, Receiver, Sender):
     """
 
     socket_type = "REQ"
+    _looks_first = False  # nothing comes so soon after a request
 
     def _prepare(self) -> None:
         super()._prepare()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 import outcome
 import trio
@@ -11,8 +12,9 @@ import trio
 from .._errors import HypersocketError
 from .._message import Buffer, Message, to_bytes, to_message
 from .._option_groups import SendOptions
+from .._speedups import are_bytes
 from ..transports._poller import Wait
-from ._socket import Socket
+from ._socket import Socket, cost_of
 
 
 class _Waiter(Wait):
@@ -178,8 +180,11 @@ class BatchSender(Sender):
             given, Iterable
         ):
             raise TypeError(f"expected a sequence of messages, not one {type(given).__name__}")
-        batch: list[Message] = [to_bytes(data) for data in messages]
+        batch: list[Any] = list(messages)
+        if not are_bytes(batch):
+            batch = [to_bytes(data) for data in batch]
         if batch:
+            self._budget.left -= cost_of(batch)
             await self._send(batch)
         else:
             self._check_open()

@@ -8,17 +8,17 @@ from typing import Any
 from .._message import Message
 from .._option_groups import ConflateOptions, SubscriberOptions
 from .._reasons import DropReason
-from .._speedups import FairQueue, PrefixTree
+from .._speedups import FilteredMultipartReceivePath, FilteredReceivePath, PrefixTree
 from ..transports import Pipe
 from ._publisher import topic_bytes
-from ._receiving import BatchReceiver
 from ._sending import BatchSender
 from ._socket import Endpoints
+from .pipeline import FairReceiver
 
 Topics = bytes | str | Iterable[bytes | str]
 
 
-class Subscriber(BatchReceiver):
+class Subscriber(FairReceiver):
     """Receives from its publishers, in turn, and tells them what it subscribes to.
 
     Subscriptions are counted: one that was made twice ends when it is cancelled twice. Publishers
@@ -29,17 +29,12 @@ class Subscriber(BatchReceiver):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._queue = FairQueue()
-        self._topics: PrefixTree[None] = PrefixTree()
+        self._topics = PrefixTree()
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         super()._pipe_connected(pipe)
         for topic in self._topics:
             pipe.tell_subscription(topic, True)
-
-    def _pipe_readable(self, pipe: Pipe) -> None:
-        self._queue.add(pipe)
-        self._pump_receivers()
 
     def _subscribe(self, topic: bytes) -> None:
         first, _ = self._topics.add(topic, None)
@@ -59,9 +54,6 @@ class Subscriber(BatchReceiver):
             if pipe.connected:
                 pipe.tell_subscription(topic, wanted)
 
-    def _fetch(self) -> Message | None:
-        return self._queue.take()
-
 
 class Sub(ConflateOptions, SubscriberOptions, Subscriber):
     """Receives the messages whose first frame begins with a topic that it subscribes to.
@@ -72,6 +64,29 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
     """
 
     socket_type = "SUB"
+    _filtered: list[FilteredReceivePath | FilteredMultipartReceivePath]
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        common = self._queue, self._head, self._receivers, self._budget
+        refill = self._host.poller.serve
+        covers = self._topics.covers
+        single = FilteredReceivePath(*common, self._receive_path.slow, refill, covers=covers)
+        multipart = FilteredMultipartReceivePath(
+            *common, self._receive_multipart_path.slow, refill, covers=covers
+        )
+        self._receive_path, self._receive_multipart_path = single, multipart
+        self._short_ways[:] = self._filtered = [single, multipart]
+        self._set_inverted()
+
+    def _set_inverted(self) -> None:
+        for way in self._filtered:
+            way.inverted = self.invert_matching
+
+    def _option_changed(self, name: str) -> None:
+        super()._option_changed(name)
+        if hasattr(self, "_filtered"):  # else it is being made
+            self._set_inverted()
 
     def __init__(
         self,
@@ -115,6 +130,10 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
             if self._topics.covers(topic) is not self.invert_matching:
                 return message
         return None
+
+    def _fetch_singles(self, most: int) -> list[bytes]:
+        covers, wanted = self._topics.covers, not self.invert_matching
+        return [message for message in super()._fetch_singles(most) if covers(message) is wanted]
 
 
 class XSub(Subscriber, BatchSender):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import count
+from typing import TYPE_CHECKING
 
 from .._errors import HandshakeError, HostUnreachable
 from .._message import Message, from_frames
 from .._option_groups import ConflateOptions, RouterOptions, RoutingIdOptions
 from .._reasons import DropReason, Reason
-from .._speedups import FairQueue
+from .._speedups import FairQueue, RoutedReceivePath, RoutedSendPath, ShortWays
 from ..transports import Pipe
 from ._receiving import Receiver
 from ._sending import Sender
@@ -46,12 +47,30 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._queue = FairQueue()
+        self._queue = self._inlet = FairQueue(self._receivers)
         self._peers: dict[bytes, Pipe] = {}
         self._late: deque[Message] = deque()  # received by connections that are gone
         self._named: set[Pipe] = set()  # whose ids are from connect_routing_id
         self._lost: dict[Pipe, bytes] = {}  # ids that ended since a message was last fetched
         self._numbers = count(1)
+        self._send_multipart_path = RoutedSendPath(
+            self._peers, self._senders, self._budget, super().send_multipart
+        )
+        self._receive_multipart_path = RoutedReceivePath(
+            self._queue,
+            self._head,
+            self._receivers,
+            self._budget,
+            super().recv_multipart,
+            self._host.poller.serve,
+            late=self._late,
+            lost=self._lost,
+        )
+        self._short_ways += [self._send_multipart_path, self._receive_multipart_path]
+
+    if not TYPE_CHECKING:
+        send_multipart = ShortWays.short_send_multipart
+        recv_multipart = ShortWays.short_recv_multipart
 
     def _pipe_opened(self, pipe: Pipe) -> None:
         name = self.connect_routing_id

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from .._message import Message
 from .._option_groups import ConflateOptions
-from .._speedups import FairQueue, LoadBalancer, ReceivePath, SendPath
+from .._speedups import (
+    FairQueue,
+    LoadBalancer,
+    MultipartReceivePath,
+    ReceivePath,
+    SendPath,
+    ShortWays,
+)
 from ..transports import Pipe
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
@@ -21,11 +28,7 @@ class BalancedSender(BatchSender):
         self._send_path = SendPath(self._balancer, self._senders, self._budget, super().send)
 
     if not TYPE_CHECKING:
-
-        def send(self, data):  # noqa: D102 - the next line
-            return self._send_path.call(data)
-
-        send.__doc__ = BatchSender.send.__doc__
+        send = ShortWays.short_send
 
     def _opening(self) -> None:
         super()._opening()
@@ -75,25 +78,16 @@ class FairReceiver(BatchReceiver):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._queue = FairQueue()
-        self._receive_path = ReceivePath(
-            self._queue, self._head, self._receivers, self._budget, super().recv
-        )
+        self._queue = self._inlet = FairQueue(self._receivers)
+        common = self._queue, self._head, self._receivers, self._budget
+        refill = self._host.poller.serve
+        self._receive_path = ReceivePath(*common, super().recv, refill)
+        self._receive_multipart_path = MultipartReceivePath(*common, super().recv_multipart, refill)
+        self._short_ways += [self._receive_path, self._receive_multipart_path]
 
     if not TYPE_CHECKING:
-
-        def recv(self):  # noqa: D102 - the next line
-            return self._receive_path
-
-        recv.__doc__ = BatchReceiver.recv.__doc__
-
-    def _opening(self) -> None:
-        super()._opening()
-        self._receive_path.is_open = True
-
-    def _closing(self) -> None:
-        self._receive_path.is_open = False
-        super()._closing()
+        recv = ShortWays.short_recv
+        recv_multipart = ShortWays.short_recv_multipart
 
     def _pipe_readable(self, pipe: Pipe) -> None:
         self._queue.add(pipe)
@@ -101,6 +95,9 @@ class FairReceiver(BatchReceiver):
 
     def _fetch(self) -> Message | None:
         return self._queue.take()
+
+    def _fetch_singles(self, most: int) -> list[bytes]:
+        return self._queue.take_singles(most)
 
 
 class Push(ConflateOptions, BalancedSender):

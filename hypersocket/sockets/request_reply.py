@@ -28,7 +28,7 @@ class Rep(Receiver, Sender):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._queue = FairQueue()
+        self._queue = self._inlet = FairQueue(self._receivers)
         # Where the head came from, and who is owed a reply: None where its connection is gone.
         self._fetched: tuple[Pipe | None, list[bytes]] | None = None
         self._requester: tuple[Pipe | None, list[bytes]] | None = None

@@ -1,6 +1,8 @@
 """Traffic by the socket's own poller: no task for the connection, and none between it and the user.
 
-Reading and writing are single system calls that never wait, made by whichever task leads.
+Reading and writing are single system calls that never wait, made by whichever task leads. What is
+here serves connections of any mechanism; those whose frames are plain have a shorter way, in
+``_wire_traffic.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from .._reasons import Reason
 from ..zmtp import Connection, State
 from ._contract import Host
 from ._pipe import Pipe
-from ._poller import Poller
+from ._poller import Channel, Poller
 from ._traffic import (
     BATCH_BYTES,
     BATCH_MESSAGES,
@@ -41,7 +43,7 @@ TURN_BYTES = 4 * 1024 * 1024
 QUIET = 0.25
 """Seconds to wait, before a peer is told of our end, for it to be between two messages."""
 
-_TAKES_TURNS = frozenset({"REQ", "REP"})
+TAKES_TURNS = frozenset({"REQ", "REP"})
 """Types that send one message and then wait: nothing is gained by collecting what they send."""
 
 
@@ -68,7 +70,7 @@ class FdTraffic(Traffic):
         self._stream = stream
         self._fd = stream.socket.fileno()
         self._poller = poller
-        self._eager = host.socket_type in _TAKES_TURNS
+        self._eager = host.socket_type in TAKES_TURNS
         self._reads = True
         self._writes = False  # not before it has started, nor after our end was told
         self._awaits_writable = False
@@ -87,11 +89,23 @@ class FdTraffic(Traffic):
     def start(self) -> bool:
         """Join the poller."""
         if not self._ended:
-            self._poller.add(self._fd, self)
-            self._writes = True
+            self._poller.add(self._fd, self._channel())
+            self._let_write(True)
+            self._after_protocol()
             self._digest()
             self.flush()
         return True
+
+    def _channel(self) -> Channel:
+        """What the poller serves."""
+        return self
+
+    def _let_write(self, allowed: bool) -> None:
+        self._writes = allowed
+
+    def _is_blocked(self) -> bool:
+        """Whether the system takes no more for now."""
+        return self._awaits_writable
 
     # Ending
 
@@ -100,7 +114,7 @@ class FdTraffic(Traffic):
         self._ended = True
         if self._fd < 0:
             return
-        self._writes = False
+        self._let_write(False)
         self._poller.cancel(self._timer)
         self._poller.remove(self._fd)
         self._fd = -1
@@ -144,11 +158,11 @@ class FdTraffic(Traffic):
         """
         if self._write_broken and not self._pipe.takes_rest:
             return True
-        if self._buffers or self._pipe.has_outgoing:
+        if self._unwritten():
             return False
         if self._pipe.takes_rest and not self._is_good_time():
             return False
-        self._writes = False
+        self._let_write(False)
         try:
             self._stream.socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -158,6 +172,10 @@ class FdTraffic(Traffic):
             return False  # the peer ends its side when it has learnt of this
         return not unacknowledged(self._fd)
 
+    def _unwritten(self) -> bool:
+        """Whether messages wait to be written."""
+        return bool(self._buffers) or self._pipe.has_outgoing
+
     def _is_good_time(self) -> bool:
         """Whether the peer is probably between two messages.
 
@@ -165,7 +183,11 @@ class FdTraffic(Traffic):
         """
         if trio.current_time() >= self._patient_until:
             return True
-        return self._conn.between_frames and self._pipe.room_in > 0 and not unread(self._fd)
+        return self._between_messages() and self._pipe.room_in > 0 and not unread(self._fd)
+
+    def _between_messages(self) -> bool:
+        """Whether nothing is held of a message that has not come whole."""
+        return self._conn.between_messages
 
     # Reading
 
@@ -188,7 +210,7 @@ class FdTraffic(Traffic):
                 self._reads = False
                 self._want()
                 return
-            self._conn.receive(os.read(self._fd, READ_SIZE), trio.current_time())
+            self._receive()
         except BlockingIOError:
             return
         except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
@@ -197,6 +219,10 @@ class FdTraffic(Traffic):
         self._digest()
         if self._finishing and not self._ended:
             self._delivered()  # it may be the time to tell the peer
+
+    def _receive(self) -> None:
+        """Read once. Raises what the system does."""
+        self._conn.receive(os.read(self._fd, READ_SIZE), trio.current_time())
 
     def _digest(self) -> None:
         conn, pipe = self._conn, self._pipe
@@ -210,6 +236,7 @@ class FdTraffic(Traffic):
         except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
             self._fail(error)
 
+    @trio.lowlevel.enable_ki_protection
     def incoming_room(self) -> None:
         """The pipe can take messages again."""
         if self._ended:
@@ -240,11 +267,15 @@ class FdTraffic(Traffic):
         if self._ended or self._finishing:
             return  # its end has a deadline already, and what the peer says is no longer heard
         try:
+            self._note_life()
             if now >= self._conn.deadline:
                 self._conn.on_timer(now)
             self._after_protocol()
         except Exception as error:  # noqa: BLE001 - told and logged; ends this peer alone
             self._fail(error)
+
+    def _note_life(self) -> None:
+        """Tell the protocol that the peer was heard, where it does not know."""
 
     # Writing
 
@@ -266,9 +297,7 @@ class FdTraffic(Traffic):
             return
         self._flushing = True
         try:
-            self._write()
-        except BlockingIOError:
-            self._awaits_writable = True
+            self._awaits_writable = not self._write()
         except OSError:
             # What the peer wrote before it went can still be read; the end comes with that.
             self._write_broken = True
@@ -278,15 +307,19 @@ class FdTraffic(Traffic):
             self._flushing = False
         self._want()
 
-    def _write(self) -> None:
+    def _write(self) -> bool:
+        """Write; False if something is left. Raises what the system does."""
         written = 0
         while self._buffers or self._fill():
             if written >= TURN_BYTES:
-                self._awaits_writable = True
-                return
-            count = os.writev(self._fd, self._buffers[:MOST_BUFFERS])
+                return False
+            try:
+                count = os.writev(self._fd, self._buffers[:MOST_BUFFERS])
+            except BlockingIOError:
+                return False
             written += count
             self._wrote(count)
+        return True
 
     def _fill(self) -> bool:
         """Encode what is next, if there is anything."""
@@ -322,10 +355,10 @@ class FdTraffic(Traffic):
             self._pipe.written(len(batch), sum(map(size_of, batch)))
 
     def _want(self) -> None:
-        wanted = (self._reads, self._awaits_writable)
+        wanted = (self._reads, self._is_blocked())
         if wanted != self._wanted and self._fd >= 0:
             self._wanted = wanted
             try:
-                self._poller.want(self._fd, read=self._reads, write=self._awaits_writable)
+                self._poller.want(self._fd, read=wanted[0], write=wanted[1])
             except OSError as error:
                 self._fail(error)

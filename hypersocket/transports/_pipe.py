@@ -117,7 +117,6 @@ class Pipe(PipeQueues):
         self.endpoint = endpoint
         self.dialled = dialled
         self.peer: Peer | None = None
-        self.routing_id = b""  # a ROUTER's name for the peer
         # While it is being closed, what the peer had written before it learnt of that still
         # comes in; else nobody takes it.
         self.takes_rest = False

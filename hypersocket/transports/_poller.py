@@ -25,10 +25,15 @@ from typing import Any, Protocol
 import outcome
 import trio
 
+from .._speedups import forget_shared
+
 AVAILABLE = hasattr(select, "epoll")
 
 STANDBY = 0.002
 """Seconds that the keeper leaves the descriptor to those who wait often."""
+
+BREATHS = 16
+"""As often may one who is busy sending let others run before what he sent is written."""
 
 AT_ONCE = 64
 """Connections that one wake-up serves before others have their turn."""
@@ -38,13 +43,17 @@ class Channel(Protocol):
     """A connection in the set. No call raises."""
 
     def ready(self, events: int) -> None:
-        """Read and write what can be."""
+        """Read and write what can be, if anything."""
 
     def flush(self) -> None:
         """Write what waits to be written."""
 
+
+class Timed(Protocol):
+    """Who waits for a deadline."""
+
     def time_is_up(self, now: float) -> None:
-        """The deadline it asked for has come."""
+        """The deadline it asked for has come. Does not raise."""
 
 
 class Wait:
@@ -84,14 +93,19 @@ class Poller:
         self._epoll: select.epoll | None = None
         self._channels: dict[int, Channel] = {}
         self._resting: set[int] = set()  # want to be told of nothing; not in the epoll set
-        self._dirty: list[Channel] = []
+        self._writing: set[int] = set()  # want to be told when they can be written
+        self._only = -1  # the one connection that there is, if it wants to be read and no more
+        self.dirty: list[Channel] = []  # who has something to write; see flush_soon
         self._followers: OrderedDict[Wait, None] = OrderedDict()
         self._leader: Wait | None = None
         self._keeper_leads = False
+        self.breathes = False  # set by a task that lets others run, and goes on then
         self._served = False
+        self._left = False  # a leader has left since the keeper last looked
+        self._watched = -1  # the descriptor that whoever leads waits for
         self._serving = False  # whoever leads is at it, and looks for its own result next
         self._deadlines: list[tuple[float, int]] = []  # a heap
-        self._timers: dict[int, Channel] = {}  # those of its entries that were not cancelled
+        self._timers: dict[int, Timed] = {}  # those of its entries that were not cancelled
         self._numbers = count()
         self._keeps = False
         self._flushes = False
@@ -114,6 +128,7 @@ class Poller:
             self._close_when_idle()
             raise
         self._channels[fd] = channel
+        self._look_again()
         if not self._keeps:
             self._keeps = True
             self._start_soon(self._keep)
@@ -140,6 +155,11 @@ class Poller:
             self._resting.remove(fd)
         else:
             self._epoll.modify(fd, events)
+        if write:
+            self._writing.add(fd)
+        else:
+            self._writing.discard(fd)
+        self._look_again()
 
     def remove(self, fd: int) -> None:
         """Serve a connection no more; called before its descriptor is closed."""
@@ -149,6 +169,8 @@ class Poller:
             self._resting.remove(fd)
         else:
             self._epoll.unregister(fd)
+        self._writing.discard(fd)
+        self._look_again()
         if not self._channels:
             # The tasks end with the last connection; and who leads has nothing to lead.
             self._keeper.ring()
@@ -157,11 +179,15 @@ class Poller:
 
     def flush_soon(self, channel: Channel) -> None:
         """Have a connection written when the running task pauses, with all that comes till then."""
-        self._dirty.append(channel)
-        if len(self._dirty) == 1:
+        self.dirty.append(channel)
+        if len(self.dirty) == 1:
             self._flusher.ring()
 
-    def call_at(self, deadline: float, channel: Channel) -> int:
+    def ring_flusher(self) -> None:
+        """Has to be called by who puts the first channel into :attr:`dirty` himself."""
+        self._flusher.ring()
+
+    def call_at(self, deadline: float, channel: Timed) -> int:
         """Tell a connection when the time has come; returns what :meth:`cancel` takes."""
         first = self._deadlines[0][0] if self._deadlines else math.inf
         number = next(self._numbers)
@@ -234,6 +260,7 @@ class Poller:
             raise
         finally:
             self._leader = None
+            self._left = True
             wait.leads = False
             self._hand_over()
         if wait.result is None:
@@ -244,16 +271,30 @@ class Poller:
         """Wait until connections are ready, and serve them; or until :meth:`_call_back`."""
         if self._epoll is None:
             raise trio.ClosedResourceError("the socket was closed")
+        # The set can be waited for like a connection. Where there is but one, that costs less.
+        watched = self._only if self._only >= 0 else self._epoll.fileno()
+        self._watched = watched
         try:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            await trio.lowlevel.wait_readable(watched)
         except trio.ClosedResourceError:
             return
+        finally:
+            self._watched = -1
         self._serve()
 
     def _call_back(self) -> None:
         """Have whoever leads look up from the descriptor. It cannot be cancelled before that."""
-        if self._epoll is not None and not self._serving:
-            trio.lowlevel.notify_closing(self._epoll.fileno())
+        if self._watched >= 0:
+            trio.lowlevel.notify_closing(self._watched)
+
+    def _look_again(self) -> None:
+        """See whether there is one connection alone, which wants to be read and nothing else."""
+        only = -1
+        if len(self._channels) == 1 and not self._resting and not self._writing:
+            (only,) = self._channels
+        if only != self._only:
+            self._only = only
+            self._call_back()
 
     def _hand_over(self) -> None:
         if not self._channels:
@@ -268,19 +309,31 @@ class Poller:
 
     # Serving
 
+    @trio.lowlevel.enable_ki_protection
+    def serve(self) -> None:
+        """Serve what is ready by now; for one who would otherwise wait."""
+        if not self._serving:
+            self._serve()
+
     def _serve(self) -> None:
         if self._epoll is None:
             return
         self._serving = True
         try:
-            for fd, events in self._epoll.poll(0, AT_ONCE):
-                # None, if another of this round has ended it. Its number is nobody else's yet:
-                # only tasks open descriptors, and none runs meanwhile.
-                if (channel := self._channels.get(fd)) is not None:
-                    channel.ready(events)
+            if self._only >= 0:
+                self._channels[self._only].ready(select.EPOLLIN)
+            else:
+                self._serve_ready(self._epoll.poll(0, AT_ONCE))
             self._flush_dirty()
         finally:
             self._serving = False
+
+    def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
+        for fd, events in ready:
+            # None, if another of this round has ended it. Its number is nobody else's yet: only
+            # tasks open descriptors, and none runs meanwhile.
+            if (channel := self._channels.get(fd)) is not None:
+                channel.ready(events)
 
     def _flush(self) -> None:
         self._serving = True
@@ -290,16 +343,32 @@ class Poller:
             self._serving = False
 
     def _flush_dirty(self) -> None:
-        while self._dirty:
-            dirty, self._dirty = self._dirty, []
+        while self.dirty:
+            dirty = self.dirty[:]
+            self.dirty.clear()
             for channel in dirty:
                 channel.flush()
+            forget_shared()
 
     async def _flush_always(self) -> None:
         while self._channels:
             await self._flusher.wait(math.inf)
+            await self._let_gather()
             self._flush_dirty()
         self._flushes = False
+
+    async def _let_gather(self) -> None:
+        """Wait while one who sends has only let others run, and is not done yet."""
+        if not self.breathes:
+            return
+        still = 0
+        for _ in range(BREATHS):
+            # Tasks run in any order: who has not come by in one round may have in the next.
+            still = 0 if self.breathes else still + 1
+            if still == 2:
+                return
+            self.breathes = False
+            await trio.lowlevel.checkpoint()
 
     async def _keep(self) -> None:
         try:
@@ -314,11 +383,14 @@ class Poller:
 
     async def _keep_once(self) -> None:
         deadline = self._deadlines[0][0] if self._deadlines else math.inf
-        if self._leader is not None or not self._channels:
+        if not self._channels:
             await self._keeper.wait(deadline)
+        elif self._leader is not None and not self._left:
+            await self._keeper.wait(deadline)  # until that one leaves
             self._served = True
-        elif self._served:
-            self._served = False
+        elif self._served or self._leader is not None:
+            # Those who wait often come and go without a word to the keeper.
+            self._served = self._left = False
             await trio.sleep_until(min(deadline, trio.current_time() + STANDBY))
         else:
             self._keeper_leads = True
@@ -345,7 +417,7 @@ class Poller:
 
     def _close(self) -> None:
         if self._epoll is not None:
-            trio.lowlevel.notify_closing(self._epoll.fileno())
+            self._call_back()
             self._epoll.close()
             self._epoll = None
 

@@ -21,6 +21,7 @@ from ._fd_traffic import FdTraffic
 from ._pipe import Peer, Pipe
 from ._stream_traffic import StreamTraffic
 from ._traffic import READ_SIZE, End, Traffic, explain
+from ._wire_traffic import WireTraffic
 
 
 class Session:
@@ -93,6 +94,7 @@ class Session:
         if self._traffic is not None:
             self._traffic.flush()
 
+    @trio.lowlevel.enable_ki_protection
     def incoming_room(self) -> None:
         """The pipe can take messages again."""
         if self._traffic is not None:
@@ -246,8 +248,10 @@ class Session:
     def _make_traffic(self, pipe: Pipe) -> Traffic:
         host, stream = self._host, self._stream
         poller = host.poller
-        if poller.available and isinstance(stream, trio.SocketStream):
-            return FdTraffic(
-                host, self._conn, pipe, self._endpoint, self.end, stream=stream, poller=poller
-            )
-        return StreamTraffic(host, self._conn, pipe, self._endpoint, self.end, stream=stream)
+        if not poller.available or not isinstance(stream, trio.SocketStream):
+            return StreamTraffic(host, self._conn, pipe, self._endpoint, self.end, stream=stream)
+        common = (host, self._conn, pipe, self._endpoint, self.end)
+        if not self._conn.is_plain:
+            return FdTraffic(*common, stream=stream, poller=poller)
+        decoder = self._conn.plain_decoder()
+        return WireTraffic(*common, stream=stream, poller=poller, decoder=decoder)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from .._errors import HandshakeError, ProtocolError
 from .._message import Buffer, Message
 from .._reasons import Reason
-from .._speedups import COMMAND, encode_command
+from .._speedups import COMMAND, FrameDecoder, encode_command
 from . import commands
 from .codec import PlainCodec, WrappedCodec, make_decoder
 from .events import Cancel, Event, HandshakeSucceeded, Subscribe, find_topics
@@ -121,9 +121,9 @@ class Connection:
         return self._has_more
 
     @property
-    def between_frames(self) -> bool:
-        """Whether everything that was received has been cut, a long body under way apart."""
-        return not self._has_more and not self._decoder.has_data()
+    def between_messages(self) -> bool:
+        """Whether nothing is held of a message, be it uncut or only not yet whole."""
+        return self._codec.between_messages()
 
     def next_events(self, max_messages: int = _MANY) -> list[Event]:
         """Cut events out of what was received.
@@ -289,6 +289,49 @@ class Connection:
             raise commands.refusal(data)
         else:
             self.ignored_commands += 1
+
+    # Plain traffic, which somebody else may cut
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether messages travel in plain frames: no mechanism wraps them."""
+        return self.state is State.TRAFFIC and isinstance(self._codec, PlainCodec)
+
+    def plain_decoder(self) -> FrameDecoder | None:
+        """The decoder for one who cuts plain messages himself from now on.
+
+        He tells :meth:`receive` of no bytes any more but of their end, and has commands looked at
+        by :meth:`receive_command`.
+
+        Returns:
+            None where messages may be subscriptions, which are looked for here.
+        """
+        if self._takes_topics or not self.is_plain:
+            return None
+        self._has_more = False
+        return self._decoder
+
+    def receive_command(self, body: bytes, now: float) -> list[Event]:
+        """Look at a command that came between messages.
+
+        Returns:
+            What it says, as :meth:`next_events`.
+
+        Raises:
+            ProtocolError: it breaks a rule or a bound.
+        """
+        self._now = now
+        events: list[Event] = []
+        try:
+            self._command(body, events)
+        except ProtocolError as error:
+            self._fail(error)
+            self._raise_error()
+        return events
+
+    def heard(self) -> None:
+        """Bytes came from the peer since the last call: it lives."""
+        self._pulse.heard()
 
     # Bytes out
 

@@ -181,11 +181,97 @@ def test_compare_writes_json_tables_and_plots(
     assert compare.main([*arguments, *chosen]) == 0
     data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert data["cases"]["lat/tcp"]["peers"]["bare"]["summary"]["rounds"] == 1
+    assert data["settings"]["pinned"] is None
+    assert {"processor", "kernel", "python", "commit"} <= set(data["system"])
     table = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "hypersocket (pure)" in table
     assert "met" in table
+    assert "processes not pinned" in table
     assert (tmp_path / "latency.svg").read_text(encoding="utf-8").startswith("<svg")
     assert "round 1" in capsys.readouterr().out
+
+
+def test_a_short_run_shows_no_figures_as_if_they_meant_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "libzmq_missing", lambda: "no libzmq3-dev")
+    arguments = ["--short", "--seconds", "0.05", "--only", "lat", "--core", "pure"]
+    assert compare.main([*arguments, "--peers", "hypersocket,libzmq"]) == 0
+    out = capsys.readouterr().out
+    assert "1 benchmarks ran with hypersocket (pure)." in out
+    assert "libzmq (C) did not take part: no libzmq3-dev." in out
+    assert "Targets" not in out
+
+
+def _returning(value: object) -> Any:
+    def call(*_: object) -> object:
+        return value
+
+    return call
+
+
+def _missing_compiled(peer: Ours) -> str | None:
+    return "x" if peer.form == "compiled" else None
+
+
+def _always(error: Exception) -> Any:
+    def fail(*_: object) -> Measured:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("peer", "error", "status"),
+    [
+        ("hypersocket", BrokenPeer("fell over"), 1),
+        ("bare", BrokenPeer("fell over"), 1),
+        ("pyzmq", BrokenPeer("fell over"), 0),
+        ("pyzmq", build.BrokenProgramError("raw_sub.c: error"), 1),
+        ("hypersocket", build.BuildError("no C compiler"), 0),
+    ],
+)
+def test_the_exit_status_is_about_what_is_ours(
+    peer: str,
+    error: Exception,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    case = Case("x", "x", "us", "less", Job(), _always(error), not_peers=())
+    monkeypatch.setattr(benchmarks, "cases", _returning([case]))
+    assert compare.main(["--short", "--core", "pure", "--peers", peer]) == status
+    captured = capsys.readouterr()
+    assert str(error) in captured.out
+    assert (str(error) in captured.err) == bool(status)
+
+
+def test_a_form_of_ours_that_has_to_be_there_is_missed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = Case("x", "x", "us", "less", Job(), _returning(Measured(1.0)))
+    monkeypatch.setattr(benchmarks, "cases", _returning([case]))
+    monkeypatch.setattr(Ours, "missing", _missing_compiled)
+    arguments = ["--short", "--peers", "hypersocket"]
+    monkeypatch.delenv("HYPERSOCKET_REQUIRE_SPEEDUPS", raising=False)
+    assert compare.main(arguments) == 0
+    monkeypatch.setenv("HYPERSOCKET_REQUIRE_SPEEDUPS", "1")
+    assert compare.main(arguments) == 1
+    assert "hypersocket (compiled): x" in capsys.readouterr().err
+
+
+def test_a_program_of_ours_that_does_not_compile_is_no_lack_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    (tmp_path / "raw_wrong.c").write_text("int main(void) { return nothing; }\n", encoding="utf-8")
+    monkeypatch.setattr(build, "SOURCES", tmp_path)
+    with pytest.raises(build.BrokenProgramError, match=r"raw_wrong\.c: .*nothing"):
+        build.program("raw_wrong")
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(build.BuildError, match="no C compiler"):
+        build.program("raw_wrong")
 
 
 @pytest.mark.parametrize(

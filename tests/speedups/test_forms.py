@@ -124,6 +124,7 @@ def public(of: Any) -> set[str]:
         name
         for name in dir(of)
         if not name.startswith("_")
+        and name != "TYPE_CHECKING"
         and (isinstance(of, type) or getattr(getattr(of, name), "__module__", home) == home)
         and not isinstance(getattr(of, name), type(sys))
         and type(getattr(of, name)).__module__ != "__future__"

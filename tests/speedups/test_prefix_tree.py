@@ -48,7 +48,7 @@ class Model:
 class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.tree: PrefixTree[str] = PrefixTree()
+        self.tree: PrefixTree = PrefixTree()
         self.model = Model()
 
     @rule(prefix=prefixes, holder=holders)
@@ -100,7 +100,7 @@ TestPrefixTree.settings = settings(max_examples=150, stateful_step_count=60, dea
 
 @given(st.dictionaries(prefixes, holders, max_size=20), prefixes)
 def test_order_is_the_same_every_time(held: dict[bytes, str], data: bytes) -> None:
-    tree: PrefixTree[str] = PrefixTree()
+    tree: PrefixTree = PrefixTree()
     for prefix, holder in held.items():
         tree.add(prefix, holder)
     assert list(tree.matches(data)) == list(tree.matches(data))
@@ -116,7 +116,7 @@ class CountingDict(dict):
         return super().get(*args)
 
 
-def visits(tree: PrefixTree[str], data: bytes) -> int:
+def visits(tree: PrefixTree, data: bytes) -> int:
     nodes = [tree._root]
     for node in nodes:
         node.children = CountingDict(node.children)
@@ -136,7 +136,7 @@ def test_matching_costs_nothing_for_what_does_not_match(shape: str) -> None:
     }[shape]
     costs = []
     for count in (10, 100, 2000):
-        tree: PrefixTree[str] = PrefixTree()
+        tree: PrefixTree = PrefixTree()
         for prefix in (b"topic.", b"topic.a"):
             tree.add(prefix, "x")
         for number in range(1, count):
@@ -148,7 +148,7 @@ def test_matching_costs_nothing_for_what_does_not_match(shape: str) -> None:
 
 
 def test_matching_costs_no_more_than_the_message_is_long() -> None:
-    tree: PrefixTree[str] = PrefixTree()
+    tree: PrefixTree = PrefixTree()
     for length in range(3000):
         tree.add(b"a" * length, "x")
     assert visits(tree, b"a" * 10) <= 11

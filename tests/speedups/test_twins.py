@@ -487,6 +487,9 @@ class Model:
     def do_fair_take(self, pipe: Any) -> Any:
         return self.fair.take()
 
+    def do_fair_singles(self, pipe: Any, most: int) -> Any:
+        return self.fair.take_singles(most)
+
     def do_next(self, pipe: Any) -> Any:
         return self.balancer.next()
 
@@ -538,7 +541,9 @@ operations = st.one_of(
     op("set", st.just("drop_at_end"), st.sampled_from(list(DropReason))),
     op("drain", st.integers(0, 3)),
     op("fair_take"),
+    op("fair_singles", st.integers(1, 4)),
     op("fair_take"),
+    op("fair_singles", st.integers(1, 4)),
     op("next"),
     op("balanced", any_message),
     op("balanced", any_message),
@@ -648,9 +653,16 @@ class Call:
         self.receivers: deque[Any] = deque()
         self.sending = form.SendPath(self.model.balancer, self.senders, self.budget, self.slow_send)
         self.head: list[Any] = []
+        self.to_come: list[tuple[int, Any]] = []
         self.receiving = form.ReceivePath(
-            self.model.fair, self.head, self.receivers, self.budget, self.slow_recv
+            self.model.fair, self.head, self.receivers, self.budget, self.slow_recv, self.refill
         )
+
+    def refill(self) -> None:
+        self.model.told.log.append("refill")
+        if self.to_come:
+            pipe, message = self.to_come.pop()
+            self.model.do("deliver", pipe, [message])
 
     async def slow_send(self, data: Any) -> Any:
         self.model.told.log.append(("slow send", data))
@@ -688,6 +700,9 @@ class Call:
     def do_deliver(self, number: int, some: list[Any]) -> Any:
         return self.model.do("deliver", number, some)
 
+    def do_come(self, number: int, message: Any) -> None:
+        self.to_come.append((number, message))
+
     def do_take(self, number: int) -> Any:
         taken = self.model.do("take", number, ALL, ALL)
         self.model.do("written", number, len(taken))
@@ -723,6 +738,7 @@ paths = st.one_of(
     st.tuples(st.just("send"), st.sampled_from([bytearray(b"a"), "text", None])),
     st.tuples(st.just("recv")),
     st.tuples(st.just("recv")),
+    st.tuples(st.just("come"), st.integers(0, 3), any_message),
     st.tuples(st.just("forget"), any_message),
     st.tuples(st.just("open"), st.booleans(), st.booleans()),
     st.tuples(st.just("budget"), st.integers(-1, 4)),

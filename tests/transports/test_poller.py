@@ -61,7 +61,11 @@ class End:
         world.poller.add(self.near.fileno(), self)
 
     def ready(self, events: int) -> None:
-        if data := self.near.recv(100):
+        try:
+            data = self.near.recv(100)
+        except BlockingIOError:
+            return
+        if data:
             self.world.deliver(data)
         else:
             self.close()

@@ -1,0 +1,416 @@
+# cython: language_level=3, binding=False
+"""The compiled form of paths.py, in which a call that finishes at once raises nothing.
+
+Of an awaitable that is done, ``__next__`` raises StopIteration with the result, which costs more
+than all else that a call does. Since Python 3.10 a type can have a slot besides, am_send, that
+returns the result. Cython has no name for it, so it is put in below.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+
+from hypersocket._speedups._queues cimport PipeQueues
+from hypersocket._speedups._turns cimport FairQueue, LoadBalancer
+
+from hypersocket._reasons import DropReason
+from hypersocket._speedups._wire import forget_shared
+
+cdef extern from *:
+    """
+    static void hs_set_am_send(PyObject *type, sendfunc function) {
+        ((PyTypeObject *) type)->tp_as_async->am_send = function;
+        PyType_Modified((PyTypeObject *) type);
+    }
+    """
+    int PyObject_GenericSetAttr(object, object, object) except -1
+    Py_UCS4 PyUnicode_READ_CHAR(object, Py_ssize_t)
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+    ctypedef PySendResult (*sendfunc)(PyObject*, PyObject*, PyObject**) noexcept
+    void hs_set_am_send(object, sendfunc)
+
+PIECE = 12
+cdef enum:
+    C_PIECE = 12
+
+
+@cython.final
+cdef class Budget:
+    cdef public Py_ssize_t left
+
+    def __init__(self, Py_ssize_t left):
+        self.left = left
+
+
+@cython.final
+cdef class _Finished:
+    def __await__(self):
+        return self  # for its slot's sake
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration
+
+
+cdef PySendResult finished_send(PyObject* self, PyObject* value, PyObject** result) noexcept:
+    Py_INCREF(None)
+    result[0] = <PyObject*> None
+    return PYGEN_RETURN
+
+
+cdef _Finished _FINISHED = _Finished()
+hs_set_am_send(_Finished, finished_send)
+
+
+@cython.final
+@cython.freelist(16)
+cdef class SendCall:
+    cdef SendPath _path
+    cdef object _data
+
+    def __init__(self, SendPath path not None, data):
+        self._path = path
+        self._data = data
+
+    def __await__(self):
+        cdef SendPath path = self._path
+        if path is None:
+            raise RuntimeError("cannot await a call of send() again: it has sent already")
+        self._path = None
+        if path.accepts(self._data):
+            return _FINISHED
+        return path.slow(self._data).__await__()
+
+    def send(self, value):
+        raise TypeError(f"to be awaited, not sent {value!r}")
+
+    def throw(self, *error):
+        raise TypeError(f"to be awaited, not thrown {error!r}")
+
+    def close(self):
+        pass
+
+
+cdef inline SendCall make_call(SendPath path, object data):
+    cdef SendCall call = SendCall.__new__(SendCall)
+    call._path = path
+    call._data = data
+    return call
+
+
+cdef class SendPath:
+    cdef public bint is_open
+    cdef public object slow
+    cdef LoadBalancer _balancer
+    cdef object _waiters
+    cdef Budget _budget
+
+    def __init__(self, LoadBalancer balancer, waiters, Budget budget not None, slow):
+        self.is_open = False
+        self._balancer = balancer
+        self._waiters = waiters
+        self._budget = budget
+        self.slow = slow
+
+    def call(self, data):
+        return make_call(self, data)
+
+    cpdef bint accepts(self, object data) except -1:
+        if not self.is_open or self._budget.left <= 0 or len(self._waiters) > 0:
+            return False
+        return self._accepts(data)
+
+    cdef bint _accepts(self, object data) except -1:
+        if type(data) is not bytes or not self._balancer._send(data):
+            return False
+        self._budget.left -= 1 + (PyBytes_GET_SIZE(data) >> C_PIECE)
+        return True
+
+
+cdef inline Py_ssize_t size_of_frames(list frames) except -2:
+    """Bytes in all frames; -1 where one is not of bytes."""
+    cdef Py_ssize_t size = 0
+    for frame in frames:
+        if type(frame) is not bytes:
+            return -1
+        size += PyBytes_GET_SIZE(frame)
+    return size
+
+
+cdef class MultipartSendPath(SendPath):
+    cdef bint _accepts(self, object data) except -1:
+        cdef Py_ssize_t size
+        cdef list frames
+        if type(data) is not list:
+            return False
+        frames = <list> data
+        size = size_of_frames(frames)
+        if size < 0 or len(frames) < 2 or not self._balancer._send(frames[:]):
+            return False
+        self._budget.left -= 1 + (size >> C_PIECE)
+        return True
+
+
+cdef class RoutedSendPath(SendPath):
+    cdef dict _peers
+
+    def __init__(self, dict peers not None, waiters, Budget budget not None, slow):
+        SendPath.__init__(self, None, waiters, budget, slow)
+        self._peers = peers
+
+    cdef bint _accepts(self, object data) except -1:
+        cdef Py_ssize_t size
+        cdef list frames
+        cdef PipeQueues pipe
+        if type(data) is not list:
+            return False
+        frames = <list> data
+        size = size_of_frames(frames)
+        if size < 0 or len(frames) < 2:
+            return False
+        pipe = self._peers.get(frames[0])
+        if pipe is None or pipe.closing or not pipe._has_room():
+            return False
+        pipe._send(frames[1] if len(frames) == 2 else frames[1:])
+        self._budget.left -= 1 + (size >> C_PIECE)
+        return True
+
+
+cdef class PublishPath(SendPath):
+    cdef public bint is_plain
+    cdef object _matches
+    cdef bint _multipart
+
+    def __init__(self, matches, waiters, Budget budget not None, slow, bint multipart):
+        SendPath.__init__(self, None, waiters, budget, slow)
+        self.is_plain = True
+        self._matches = matches
+        self._multipart = multipart
+
+    cdef bint _accepts(self, object data) except -1:
+        cdef object topic = data
+        cdef Py_ssize_t size
+        cdef list audience
+        cdef PipeQueues pipe
+        if not self.is_plain:
+            return False
+        if self._multipart:
+            if type(data) is not list or len(<list> data) < 2:
+                return False
+            size = size_of_frames(<list> data)
+            if size < 0:
+                return False
+            topic = (<list> data)[0]
+            data = (<list> data)[:]
+        elif type(data) is bytes:
+            size = PyBytes_GET_SIZE(data)
+        else:
+            return False
+        # A copy: one that is found to be broken ends its subscriptions.
+        audience = list(self._matches(topic))
+        for pipe in audience:
+            if pipe._has_room():
+                pipe._send(data)
+            else:
+                pipe.drop(DropReason.HIGH_WATER_MARK)
+        self._budget.left -= 1 + (len(audience) * (size + 128) >> C_PIECE)
+        if len(audience) > 1:
+            forget_shared()
+        return True
+
+
+cdef class ReceivePath:
+    cdef public bint is_open
+    cdef FairQueue _queue
+    cdef list _head
+    cdef object _waiters
+    cdef Budget _budget
+    cdef public object slow
+    cdef object _refill
+    cdef object _result
+
+    def __init__(
+        self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
+        refill,
+    ):
+        self.is_open = False
+        self._queue = queue
+        self._head = head
+        self._waiters = waiters
+        self._budget = budget
+        self.slow = slow
+        self._refill = refill
+
+    def __await__(self):
+        cdef object message
+        if self.is_open and self._budget.left > 0 and not self._head and not self._waiters:
+            message = self._take()
+            if message is None:
+                self._refill()
+                if self.is_open and not self._head and not self._waiters:
+                    message = self._take()
+            if message is not None:
+                if self._finish(message):
+                    return self
+                self._head.append(message)
+        return self.slow().__await__()
+
+    cdef object _take(self):
+        return self._queue._take()
+
+    cdef bint _finish(self, object message) except -1:
+        if type(message) is not bytes:
+            return False
+        self._budget.left -= 1 + (PyBytes_GET_SIZE(message) >> C_PIECE)
+        self._result = message
+        return True
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef object result = self._result
+        self._result = None
+        raise StopIteration(result)
+
+    def send(self, value):
+        raise TypeError(f"to be awaited, not sent {value!r}")
+
+    def throw(self, *error):
+        raise TypeError(f"to be awaited, not thrown {error!r}")
+
+    def close(self):
+        pass
+
+
+cdef class MultipartReceivePath(ReceivePath):
+    cdef bint _finish(self, object message) except -1:
+        if type(message) is bytes:
+            message = [message]
+        self._budget.left -= 1 + (size_of_frames(<list> message) >> C_PIECE)
+        self._result = message
+        return True
+
+
+cdef class FilteredReceivePath(ReceivePath):
+    cdef public bint inverted
+    cdef object _covers
+
+    def __init__(
+        self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
+        refill, covers,
+    ):
+        ReceivePath.__init__(self, queue, head, waiters, budget, slow, refill)
+        self._covers = covers
+
+    cdef object _take(self):
+        return take_wanted(self._queue, self._covers, self.inverted)
+
+
+cdef class FilteredMultipartReceivePath(MultipartReceivePath):
+    cdef public bint inverted
+    cdef object _covers
+
+    def __init__(
+        self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
+        refill, covers,
+    ):
+        MultipartReceivePath.__init__(self, queue, head, waiters, budget, slow, refill)
+        self._covers = covers
+
+    cdef object _take(self):
+        return take_wanted(self._queue, self._covers, self.inverted)
+
+
+cdef object take_wanted(FairQueue queue, object covers, bint inverted):
+    cdef object message
+    while True:
+        message = queue._take()
+        if message is None:
+            return None
+        if <bint> covers(message if type(message) is bytes else message[0]) != inverted:
+            return message
+
+
+cdef class RoutedReceivePath(MultipartReceivePath):
+    cdef object _late
+    cdef dict _lost
+
+    def __init__(
+        self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
+        refill, late, dict lost not None,
+    ):
+        MultipartReceivePath.__init__(self, queue, head, waiters, budget, slow, refill)
+        self._late = late
+        self._lost = lost
+
+    cdef object _take(self):
+        cdef object message
+        cdef object name
+        cdef PipeQueues pipe
+        if self._late:
+            return self._late.popleft()
+        self._lost.clear()
+        message = self._queue._take()
+        if message is None:
+            return None
+        pipe = self._queue.source
+        name = pipe.routing_id
+        if self._lost:
+            name = self._lost.get(pipe, name)
+        if type(message) is bytes:
+            return [name, message]
+        (<list> message).insert(0, name)
+        return message
+
+
+cdef PySendResult received_send(PyObject* self, PyObject* value, PyObject** result) noexcept:
+    cdef ReceivePath path = <ReceivePath> self
+    cdef object message = path._result
+    path._result = None
+    Py_INCREF(message)
+    result[0] = <PyObject*> message
+    return PYGEN_RETURN
+
+
+for kind in (
+    ReceivePath, MultipartReceivePath, FilteredReceivePath, FilteredMultipartReceivePath,
+    RoutedReceivePath,
+):
+    hs_set_am_send(kind, received_send)
+
+
+cdef class ShortWays:
+    cdef public SendPath _send_path
+    cdef public ReceivePath _receive_path
+    cdef public SendPath _send_multipart_path
+    cdef public ReceivePath _receive_multipart_path
+
+    def short_send(self, data):
+        """One call of ``send``, to be awaited."""
+        return make_call(self._send_path, data)
+
+    def short_recv(self):
+        """One call of ``recv``, to be awaited."""
+        return self._receive_path
+
+    def short_send_multipart(self, frames):
+        """One call of ``send_multipart``, to be awaited."""
+        return make_call(self._send_multipart_path, frames)
+
+    def short_recv_multipart(self):
+        """One call of ``recv_multipart``, to be awaited."""
+        return self._receive_multipart_path
+
+    def __setattr__(self, name, value):
+        if PyUnicode_READ_CHAR(name, 0) == 0x5F:  # an underscore
+            PyObject_GenericSetAttr(self, name, value)
+        else:
+            self._set_public(name, value)
+
+    def _set_plainly(self, name, value):
+        PyObject_GenericSetAttr(self, name, value)

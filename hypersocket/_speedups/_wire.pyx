@@ -1,0 +1,796 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The compiled form of wire.py, with memory of its own to read into and to write from."""
+
+from cpython.bytes cimport (
+    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
+)
+from cpython.exc cimport PyErr_SetFromErrno
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdlib cimport malloc
+from libc.string cimport memcpy, memset
+
+from hypersocket._speedups._framing cimport FrameDecoder
+from hypersocket._speedups._queues cimport PipeQueues, Queue
+
+from hypersocket._message import size_of
+from hypersocket._reasons import Reason
+from hypersocket._speedups._framing import encode_messages, wire_size
+
+cdef extern from *:
+    """
+    #if defined(_WIN32)
+    /* Nothing there is read or written by this module; it has only to compile. */
+    #include <errno.h>
+    typedef ptrdiff_t hs_ssize_t;
+    struct iovec { void *iov_base; size_t iov_len; };
+    static hs_ssize_t hs_send(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
+    static hs_ssize_t hs_recv(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
+    #else
+    #include <sys/socket.h>
+    #include <sys/uio.h>
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0
+    #endif
+    static ssize_t hs_send(int fd, struct iovec *iov, int n) {
+        struct msghdr message;
+        memset(&message, 0, sizeof message);
+        message.msg_iov = iov;
+        message.msg_iovlen = n;
+        return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    static ssize_t hs_recv(int fd, struct iovec *iov, int n) { return readv(fd, iov, n); }
+    #endif
+    """
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+    Py_ssize_t hs_send(int fd, iovec* iov, int n)
+    Py_ssize_t hs_recv(int fd, iovec* iov, int n)
+    int _PyBytes_Resize(PyObject** body, Py_ssize_t size) except -1
+    PyObject* NewBytes "PyBytes_FromStringAndSize"(char* data, Py_ssize_t size) except NULL
+    char* BytesData "PyBytes_AS_STRING"(PyObject* body)
+    int PyGC_Disable()
+    int PyGC_Enable()
+
+EPOLLIN = 1
+EPOLLOUT = 4
+READ_SIZE = 128 * 1024
+TURN_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 64 * 1024
+BATCH_MESSAGES = 1024
+CUT_ALL, NO_ROOM, COMMAND_CAME, ENDED = range(4)
+WRITTEN, BLOCKED, TURN_OVER = range(3)
+
+cdef enum:
+    C_EPOLLIN = 1
+    C_EPOLLOUT = 4
+    C_CUT_ALL = 0
+    C_NO_ROOM = 1
+    C_COMMAND_CAME = 2
+    C_ENDED = 3
+    C_WRITTEN = 0
+    C_BLOCKED = 1
+    C_TURN_OVER = 2
+    MORE_FLAG = 1
+    LONG_FLAG = 2
+    COMMAND_FLAG = 4
+    SPACE_IN = 256 * 1024
+    # Of a body that long, what has come is kept where it will be; a shorter one is cut when whole.
+    GATHER = 8 * 1024
+    # What a peer announces is not all set aside at once.
+    FIRST_PART = 4 * 1024 * 1024
+    # A read that brought less has probably found no more.
+    MUCH = 64 * 1024
+    # Having read so much, and a message whole, others have their turn; and what has just been
+    # read is still in the processor's cache when it is used.
+    ENOUGH = 256 * 1024
+    # Asked for at once: much where messages are small, and little beyond the end of a large one,
+    # since what is asked for beyond it has to be copied to where it belongs.
+    MOST_AHEAD = 128 * 1024
+    LEAST_AHEAD = 4 * 1024
+    LARGE_BODY = 32 * 1024
+    C_BATCH_BYTES = 64 * 1024
+    C_BATCH_MESSAGES = 1024
+    # A longer body is written from where it lies.
+    COPIED = 4 * 1024
+    MOST_VECTORS = 64
+    SPACE_OUT = C_BATCH_BYTES + COPIED + 64
+
+# Used within one call, and never while anything else runs.
+cdef unsigned char* space_in = <unsigned char*> malloc(SPACE_IN)
+cdef unsigned char* space_out = <unsigned char*> malloc(SPACE_OUT)
+cdef iovec vectors[MOST_VECTORS]
+if space_in == NULL or space_out == NULL:
+    raise MemoryError
+
+
+# What a publisher has last encoded, which is in space_out still: others of its subscribers may
+# have the very same messages to come.
+cdef list shared_batch = None
+cdef Py_ssize_t shared_sizes[C_BATCH_MESSAGES]
+cdef Py_ssize_t shared_total = 0, shared_payload = 0
+
+
+def forget_shared():
+    """Hold nothing of what was encoded: what comes next is something else."""
+    global shared_batch
+    shared_batch = None
+
+
+cdef bint is_shared(list items, Py_ssize_t place) except -1:
+    """Whether the messages from a place on begin with those that were last encoded."""
+    cdef Py_ssize_t count, each
+    if shared_batch is None:
+        return False
+    count = PyList_GET_SIZE(shared_batch)
+    if PyList_GET_SIZE(items) - place < count:
+        return False
+    for each in range(count):
+        if <PyObject*> PyList_GET_ITEM(items, place + each) != <PyObject*> PyList_GET_ITEM(
+            shared_batch, each
+        ):
+            return False
+    return True
+
+
+cdef inline Py_ssize_t write_header(unsigned char* at, int flags, Py_ssize_t size) noexcept:
+    cdef int place
+    if size < 256:
+        at[0] = <unsigned char> flags
+        at[1] = <unsigned char> size
+        return 2
+    at[0] = <unsigned char> (flags | LONG_FLAG)
+    for place in range(8):
+        at[8 - place] = <unsigned char> ((<unsigned long long> size >> (8 * place)) & 0xFF)
+    return 9
+
+
+cdef inline unsigned long long read_size(const unsigned char* at) noexcept:
+    cdef unsigned long long size = 0
+    cdef int place
+    for place in range(8):
+        size = size << 8 | at[place]
+    return size
+
+
+cdef class Wire:
+    """One connection's messages, from the system to the pipe and back: see wire.py."""
+
+    cdef public int fd
+    cdef public bint reads, writes, blocked, eager, flushing, has_control, heard
+    cdef public bytes command
+    cdef public Py_ssize_t turn_bytes
+    cdef PipeQueues _pipe
+    cdef FrameDecoder _decoder
+    cdef object _owner, _ring
+    cdef list _dirty_list
+    cdef bint _dirty
+    cdef Py_ssize_t _fits, _most_frames
+    cdef bint _uncut, _reading, _drained, _commanded
+    cdef bytes _stored
+    cdef Py_ssize_t _pos
+    cdef PyObject* _body
+    cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead
+    cdef int _body_flags
+    cdef list _control, _buffers
+    cdef Py_ssize_t _skipped
+    cdef object _begun
+    cdef Py_ssize_t _count, _bytes  # of the messages that were cut
+
+    def __cinit__(self):
+        self._body = NULL
+
+    def __dealloc__(self):
+        Py_XDECREF(self._body)
+
+    def __init__(
+        self, int fd, PipeQueues pipe not None, FrameDecoder decoder, owner, list dirty not None,
+        ring,
+    ):
+        self.fd = fd
+        self.reads = decoder is not None
+        self.command = b""
+        self.turn_bytes = TURN_BYTES
+        self._pipe = pipe
+        self._decoder = decoder
+        self._owner = owner
+        self._dirty_list = dirty
+        self._ring = ring
+        if decoder is not None:
+            self._fits = decoder._always_fits
+            self._most_frames = decoder._max_frames
+            self._stored = decoder.give_rest()
+        self._pos = 0
+        self._ahead = MOST_AHEAD
+        self._uncut = True
+        self._control = []
+        self._buffers = []
+
+    # In the poller's set
+
+    def ready(self, int events):
+        cdef int found
+        if events & ~C_EPOLLIN and self.blocked:
+            self.blocked = False
+            self._flush()
+            if not self.blocked:
+                self._owner.write_blocked()
+        if events & ~C_EPOLLOUT and self.fd >= 0:
+            if not self.reads or self._pipe._room_in() == 0:
+                self._owner.read_slowly()
+                return
+            try:
+                found = self._read_once()
+            except Exception as error:
+                self._owner.failed(error)
+                return
+            if found != C_CUT_ALL:
+                self._owner.found(found)
+
+    def outgoing(self):
+        if self.flushing or self._dirty or self.blocked or not self.writes:
+            return
+        if self.eager:
+            self._flush()
+            return
+        self._dirty = True
+        self._dirty_list.append(self)
+        if PyList_GET_SIZE(self._dirty_list) == 1:
+            self._ring()
+
+    def flush(self):
+        self._flush()
+
+    cdef int _flush(self) except -1:
+        cdef int found = C_WRITTEN
+        self._dirty = False
+        if self.flushing or self.blocked or not self.writes:
+            return 0
+        self.flushing = True
+        try:
+            if self.has_control:
+                self.has_control = False
+                self._owner.add_control()
+            found = self._write()
+        except OSError:
+            self._owner.write_failed()
+            return 0
+        except Exception as error:
+            self._owner.failed(error)
+            return 0
+        finally:
+            self.flushing = False
+        if found != C_WRITTEN:
+            self.blocked = True
+            self._owner.write_blocked()
+        return 0
+
+    # In
+
+    def read(self):
+        return self._read_once()
+
+    @property
+    def between_messages(self):
+        if self._decoder is None:
+            return True
+        if self._body != NULL or self._decoder._parts is not None:
+            return False
+        return self._stored is None or self._pos >= PyBytes_GET_SIZE(self._stored)
+
+    cdef int _read_once(self) except -1:
+        if self._reading:
+            return C_CUT_ALL
+        self._reading = True
+        try:
+            return self._read()
+        finally:
+            self._reading = False
+
+    cdef int _read(self) except -1:
+        cdef Py_ssize_t room
+        cdef Py_ssize_t left = self.turn_bytes
+        cdef Py_ssize_t came
+        self._drained = False
+        self._count = 0
+        while True:
+            room = self._pipe._room_in()
+            if room == 0:
+                return C_NO_ROOM
+            if self._uncut:
+                self._cut_stored(room)
+                if self._commanded:
+                    self._commanded = False
+                    return C_COMMAND_CAME
+                continue
+            if self.fd < 0 or self._drained or left <= 0:
+                return C_CUT_ALL
+            if self._count > 0 and self.turn_bytes - left >= ENOUGH:
+                return C_CUT_ALL
+            self._count = 0
+            came = self._receive(room)
+            if came < 0:
+                return C_CUT_ALL
+            if came == 0:
+                return C_ENDED
+            left -= came
+            if self._commanded:
+                self._commanded = False
+                return C_COMMAND_CAME
+
+    cdef int _cut_stored(self, Py_ssize_t room) except -1:
+        cdef bytes stored = self._stored
+        if stored is None:
+            self._uncut = False
+            return 0
+        return self._cut(
+            <const unsigned char*> PyBytes_AS_STRING(stored), self._pos,
+            PyBytes_GET_SIZE(stored), room, stored,
+        )
+
+    cdef Py_ssize_t _receive(self, Py_ssize_t room) except -2:
+        """Read once, and cut; returns how many bytes came, or -1 for none now."""
+        cdef iovec vector[2]
+        cdef int used = 1
+        cdef Py_ssize_t kept = 0
+        cdef Py_ssize_t wanted
+        cdef Py_ssize_t came
+        cdef Py_ssize_t missing = 0
+        if self._body != NULL:
+            if self._body_have == self._body_space:
+                self._grow()
+            missing = self._body_space - self._body_have
+            vector[0].iov_base = BytesData(self._body) + self._body_have
+            vector[0].iov_len = missing
+            wanted = missing
+            if self._body_space == self._body_size:
+                vector[1].iov_base = space_in
+                vector[1].iov_len = self._ahead
+                wanted += self._ahead
+                used = 2
+        else:
+            if self._stored is not None:
+                kept = PyBytes_GET_SIZE(self._stored) - self._pos
+                if kept > SPACE_IN // 2:
+                    return self._receive_more(room)
+                memcpy(space_in, PyBytes_AS_STRING(self._stored) + self._pos, kept)
+            vector[0].iov_base = space_in + kept
+            wanted = self._ahead
+            vector[0].iov_len = wanted
+        while True:
+            came = hs_recv(self.fd, vector, used)
+            if came >= 0:
+                break
+            if errno == EINTR:
+                continue
+            if errno == EAGAIN:
+                return -1
+            PyErr_SetFromErrno(OSError)
+        if came == 0:
+            return 0
+        self.heard = True
+        self._drained = came < wanted and came < MUCH
+        if self._body == NULL:
+            if came == wanted and self._ahead < MOST_AHEAD:
+                self._ahead *= 2
+            self._stored = None
+            self._cut(space_in, 0, kept + came, room, None)
+        elif came < missing or self._body_space < self._body_size:
+            self._body_have += came
+            return came
+        else:
+            self._body_have = self._body_size
+            self._cut(space_in, 0, came - missing, room, None)
+        return came
+
+    cdef Py_ssize_t _receive_more(self, Py_ssize_t room) except -2:
+        """As _receive, where more is kept than there is space for: a long command, perhaps."""
+        cdef iovec vector
+        cdef Py_ssize_t came
+        vector.iov_base = space_in
+        vector.iov_len = SPACE_IN
+        came = hs_recv(self.fd, &vector, 1)
+        if came < 0:
+            if errno == EAGAIN or errno == EINTR:
+                return -1
+            PyErr_SetFromErrno(OSError)
+        if came > 0:
+            self.heard = True
+            self._drained = came < MUCH
+            self._stored = self._stored[self._pos:] + PyBytes_FromStringAndSize(
+                <char*> space_in, came
+            )
+            self._pos = 0
+            self._uncut = True
+        return came
+
+    cdef int _grow(self) except -1:
+        cdef Py_ssize_t space = min(self._body_size, 2 * self._body_space)
+        _PyBytes_Resize(&self._body, space)
+        self._body_space = space
+        return 0
+
+    cdef int _cut(
+        self, const unsigned char* data, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t room,
+        bytes stored,
+    ) except -1:
+        """Cut messages out of ``data`` into the pipe.
+
+        What is left is kept before anybody is told, for ``data`` may be space_in. Till then no
+        other code may run, so not the garbage collector either: it calls what it finds.
+        """
+        cdef PipeQueues pipe = self._pipe
+        cdef bint was_empty = pipe._count_incoming() == 0
+        cdef list news = [] if pipe._conflate else None
+        cdef object error = None
+        cdef int collects = PyGC_Disable()
+        try:
+            self._cut_frames(data, &pos, end, room, news)
+        except BaseException as raised:
+            error = raised
+        if pos >= end:
+            self._stored = None
+            self._pos = 0
+        elif stored is not None:
+            self._pos = pos
+        else:
+            self._stored = PyBytes_FromStringAndSize(<const char*> data + pos, end - pos)
+            self._pos = 0
+        if collects:
+            PyGC_Enable()
+        self._uncut = self._commanded or self._count >= room
+        if news is not None:
+            if news:
+                pipe.deliver(news)
+        elif self._count > 0:
+            pipe._arrived(self._count, self._bytes, was_empty)
+        if error is not None:
+            raise error
+        return 0
+
+    cdef int _cut_frames(
+        self, const unsigned char* data, Py_ssize_t* at, Py_ssize_t end, Py_ssize_t room, list news
+    ) except -1:
+        cdef Queue inbox = self._pipe._inbox
+        cdef FrameDecoder decoder = self._decoder
+        cdef Py_ssize_t pos = at[0]
+        cdef Py_ssize_t start, count = 0, size_in = 0
+        cdef unsigned long long announced
+        cdef Py_ssize_t size
+        cdef int flags
+        cdef object body
+        cdef object message
+        try:
+            if self._body != NULL and self._body_have == self._body_size:
+                body = <object> self._body
+                Py_DECREF(body)
+                self._body = NULL
+                message = self._finished(self._body_flags, body)
+                if message is not None:
+                    count = 1
+                    size_in += self._put(inbox, news, message)
+            while count < room:
+                if pos == end:
+                    break
+                flags = data[pos]
+                if flags & ~(MORE_FLAG | LONG_FLAG):
+                    self._unusual(data + pos, end - pos, &pos)
+                    break
+                start = pos + (9 if flags & LONG_FLAG else 2)
+                if start > end:
+                    break
+                announced = read_size(data + pos + 1) if flags & LONG_FLAG else data[pos + 1]
+                if (
+                    announced > <unsigned long long> (1 << 62)
+                    or <Py_ssize_t> announced > self._fits - decoder._parts_size
+                    or self._fits < 0
+                    or decoder._parts is not None
+                    and PyList_GET_SIZE(decoder._parts) >= self._most_frames
+                ):
+                    self._unusual(data + pos, end - pos, &pos)
+                    break
+                size = <Py_ssize_t> announced
+                if size > end - start:
+                    if size >= GATHER:
+                        self._begin_body(data + start, end - start, size, flags)
+                        pos = end
+                    break
+                body = PyBytes_FromStringAndSize(<const char*> data + start, size)
+                pos = start + size
+                if flags & MORE_FLAG or decoder._parts is not None:
+                    message = self._finished(flags, body)
+                    if message is None:
+                        continue
+                    size_in += self._put(inbox, news, message)
+                elif news is None:
+                    inbox._items.append(body)
+                    size_in += size
+                else:
+                    news.append(body)
+                count += 1
+        finally:
+            at[0] = pos
+            self._count = count
+            self._bytes = size_in
+        return 0
+
+    cdef Py_ssize_t _put(self, Queue inbox, list news, object message) except -1:
+        if news is not None:
+            news.append(message)
+        else:
+            inbox._items.append(message)
+        return size_of(message)
+
+    cdef object _finished(self, int flags, object body):
+        """A frame is whole; returns the message, if that is."""
+        cdef FrameDecoder decoder = self._decoder
+        cdef list parts = decoder._parts
+        if flags & MORE_FLAG:
+            if parts is None:
+                decoder._parts = [body]
+            else:
+                parts.append(body)
+            decoder._parts_size += PyBytes_GET_SIZE(body)
+            return None
+        if parts is None:
+            return body
+        parts.append(body)
+        decoder._parts = None
+        decoder._parts_size = 0
+        return parts
+
+    cdef int _begin_body(
+        self, const unsigned char* data, Py_ssize_t have, Py_ssize_t size, int flags
+    ) except -1:
+        cdef Py_ssize_t space = size if size < FIRST_PART else FIRST_PART
+        if size >= LARGE_BODY:
+            self._ahead = LEAST_AHEAD
+        self._body = NewBytes(NULL, space)
+        self._body_size = size
+        self._body_space = space
+        self._body_have = have
+        self._body_flags = flags
+        memcpy(BytesData(self._body), data, have)
+        return 0
+
+    cdef int _unusual(self, const unsigned char* data, Py_ssize_t have, Py_ssize_t* pos) except -1:
+        """A command, or a mistake, which the decoder explains."""
+        cdef FrameDecoder decoder = self._decoder
+        cdef Py_ssize_t left
+        decoder.feed(PyBytes_FromStringAndSize(<const char*> data, have))
+        frame = decoder.next_frame(-1, Reason.BAD_FRAME)
+        left = len(decoder.give_rest())
+        if frame is None:
+            decoder._body = None
+            decoder._missing = 0
+        else:
+            self.command = frame[1]
+            self._commanded = True
+            pos[0] += have - left
+        return 0
+
+    # Out
+
+    @property
+    def has_outgoing(self):
+        some = self.has_control or self._buffers or self._control
+        return bool(some) or self._pipe.has_outgoing
+
+    def add_control(self, bytes data not None):
+        self._control.append(data)
+
+    def write(self):
+        return self._write()
+
+    cdef int _write(self) except -1:
+        cdef Py_ssize_t written = 0
+        cdef Py_ssize_t came
+        cdef Py_ssize_t count
+        cdef Py_ssize_t total = 0
+        cdef Py_ssize_t payload = 0
+        cdef int used = 0
+        cdef Py_ssize_t sizes[C_BATCH_MESSAGES]
+        while self.fd >= 0:
+            count = 0
+            if not self._buffers:
+                if self._control:
+                    self._buffers = [b"".join(self._control)]
+                    self._control.clear()
+                    self._skipped = 0
+                else:
+                    count = self._encode(sizes, &used, &total, &payload)
+                    if count == 0:
+                        return C_WRITTEN
+            if written >= self.turn_bytes:
+                return C_TURN_OVER
+            if count < 0:
+                self._begin(0)
+                count = 0
+            if count == 0:
+                used = self._point()
+            came = hs_send(self.fd, vectors, used)
+            if came < 0:
+                if errno == EINTR:
+                    continue
+                if errno == EAGAIN:
+                    return C_BLOCKED
+                PyErr_SetFromErrno(OSError)
+            written += came
+            if count > 0:
+                self._wrote(sizes, count, came, total, payload)
+            else:
+                self._wrote_begun(came)
+        return C_WRITTEN
+
+    cdef Py_ssize_t _encode(
+        self, Py_ssize_t* sizes, int* used, Py_ssize_t* total, Py_ssize_t* payload
+    ) except -2:
+        """Point ``vectors`` at what carries the next messages; returns how many those are.
+
+        -1: the next one has more frames than fit, and has to be encoded as objects.
+        """
+        cdef Queue outbox = self._pipe._outbox
+        cdef list items = outbox._items
+        cdef Py_ssize_t place = outbox._oldest
+        cdef Py_ssize_t last = PyList_GET_SIZE(items)
+        cdef Py_ssize_t count = 0, bytes_out = 0, bodies = 0, filled = 0, segment = 0, size, before
+        cdef int vector = 0
+        cdef PyObject* message
+        cdef bint is_list
+        cdef Py_ssize_t frames, frame
+        cdef PyObject* body
+        global shared_batch, shared_total, shared_payload
+        if self._pipe.shares and is_shared(items, place):
+            vectors[0].iov_base = space_out
+            vectors[0].iov_len = shared_total
+            count = PyList_GET_SIZE(shared_batch)
+            memcpy(sizes, shared_sizes, count * sizeof(Py_ssize_t))
+            used[0] = 1
+            total[0] = shared_total
+            payload[0] = shared_payload
+            return count
+        shared_batch = None
+        while (
+            place < last and count < C_BATCH_MESSAGES and bodies < C_BATCH_BYTES
+            and vector + 2 < MOST_VECTORS
+        ):
+            message = <PyObject*> PyList_GET_ITEM(items, place)
+            is_list = not PyBytes_CheckExact(<object> message)
+            frames = 1
+            if is_list:
+                if not isinstance(<object> message, list):
+                    raise TypeError(f"not a message: {<object> message!r}")
+                frames = PyList_GET_SIZE(<list> message)
+                if not self._fits_space(<list> message, filled, vector):
+                    if count == 0:
+                        return -1
+                    break
+            before = bytes_out
+            for frame in range(frames):
+                body = message
+                if is_list:
+                    body = <PyObject*> PyList_GET_ITEM(<list> message, frame)
+                size = PyBytes_GET_SIZE(<object> body)
+                bytes_out += size
+                bodies += size
+                size = write_header(
+                    space_out + filled, MORE_FLAG if frame + 1 < frames else 0, size
+                )
+                filled += size
+                bytes_out += size
+                size = PyBytes_GET_SIZE(<object> body)
+                if size <= COPIED:
+                    memcpy(space_out + filled, BytesData(body), size)
+                    filled += size
+                else:
+                    vectors[vector].iov_base = space_out + segment
+                    vectors[vector].iov_len = filled - segment
+                    vectors[vector + 1].iov_base = BytesData(body)
+                    vectors[vector + 1].iov_len = size
+                    vector += 2
+                    segment = filled
+            sizes[count] = bytes_out - before
+            count += 1
+            place += 1
+        if filled > segment:
+            vectors[vector].iov_base = space_out + segment
+            vectors[vector].iov_len = filled - segment
+            vector += 1
+        used[0] = vector
+        total[0] = bytes_out
+        payload[0] = bodies
+        if self._pipe.shares and vector == 1:
+            shared_batch = items[place - count:place]
+            memcpy(shared_sizes, sizes, count * sizeof(Py_ssize_t))
+            shared_total = bytes_out
+            shared_payload = bodies
+        return count
+
+    cdef bint _fits_space(self, list message, Py_ssize_t filled, int vector) except -1:
+        cdef Py_ssize_t size, needed = 0
+        for frame in message:
+            if not PyBytes_CheckExact(frame):
+                raise TypeError(f"not a frame of a message: {frame!r}")
+            size = PyBytes_GET_SIZE(frame)
+            needed += 9
+            if size <= COPIED:
+                needed += size
+            else:
+                vector += 2
+        return filled + needed <= SPACE_OUT and vector + 1 < MOST_VECTORS
+
+    cdef int _wrote(
+        self, Py_ssize_t* sizes, Py_ssize_t count, Py_ssize_t came, Py_ssize_t total,
+        Py_ssize_t payload,
+    ) except -1:
+        cdef PipeQueues pipe = self._pipe
+        cdef Py_ssize_t whole = 0
+        if came == total:
+            pipe._went_out(count, payload)
+            pipe._room_again()
+            return 0
+        payload = 0
+        while whole < count and sizes[whole] <= came:
+            came -= sizes[whole]
+            payload += size_of(pipe._outbox.look(whole))
+            whole += 1
+        pipe._went_out(whole, payload)
+        if came:
+            self._begin(came)
+        if whole:
+            pipe._room_again()
+        return 0
+
+    cdef int _begin(self, Py_ssize_t written) except -1:
+        """Take the next message, of which so many bytes were written."""
+        self._begun = self._pipe.take_outgoing(1, 1)[0]
+        self._buffers = []
+        self._skipped = 0
+        encode_messages([self._begun], self._buffers)
+        self._skip(written)
+        return 0
+
+    cdef int _point(self) except -1:
+        """Point ``vectors`` at what is left of what was begun."""
+        cdef int used = 0
+        for buffer in self._buffers:
+            if used == MOST_VECTORS:
+                break
+            vectors[used].iov_base = PyBytes_AS_STRING(buffer)
+            vectors[used].iov_len = PyBytes_GET_SIZE(buffer)
+            used += 1
+        vectors[0].iov_base = <char*> vectors[0].iov_base + self._skipped
+        vectors[0].iov_len -= self._skipped
+        return used
+
+    cdef int _wrote_begun(self, Py_ssize_t came) except -1:
+        self._skip(came)
+        if not self._buffers and self._begun is not None:
+            message = self._begun
+            self._begun = None
+            self._pipe._written(1, size_of(message))
+        return 0
+
+    cdef int _skip(self, Py_ssize_t count) except -1:
+        cdef Py_ssize_t done = 0
+        count += self._skipped
+        for buffer in self._buffers:
+            if count < PyBytes_GET_SIZE(buffer):
+                break
+            count -= PyBytes_GET_SIZE(buffer)
+            done += 1
+        del self._buffers[:done]
+        self._skipped = count
+        return 0
+
+    def close(self):
+        self.fd = -1
+        self._control.clear()
+        self._buffers = []
+        if self._begun is not None:
+            message = self._begun
+            self._begun = None
+            self._pipe.put_back([message], True)
