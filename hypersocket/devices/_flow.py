@@ -1,7 +1,8 @@
 """One way through a device: messages are taken from one socket and handed to another.
 
-A single task does both, so that no message waits for a second one to be woken. What it has taken
-and not yet handed on is in :attr:`Flow.held`, whatever happens to the task.
+Where there is room, messages are handed on as they are read, and no task is woken. A single task
+sees to the rest. What was taken and not yet handed on is in :attr:`Flow.held`, whatever happens to
+that task.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import trio
 
-from .._errors import HypersocketError, MultipartError
+from .._errors import HypersocketError
 
 logger = logging.getLogger("hypersocket")
 
@@ -21,9 +22,6 @@ BATCH = 256
 
 BREATH = 4096
 """Messages that may be moved without a checkpoint."""
-
-SINGLES = 64
-"""Single-part messages in a row, after which batches are tried again."""
 
 Message: TypeAlias = bytes | list[bytes]
 """A single-part message, or the frames of any."""
@@ -40,12 +38,16 @@ class Source(Protocol):
         """Take a message if there is one."""
         ...
 
+    async def _pass_on(self, take: Callable[[list[Message]], bool], most: int) -> None:
+        """Have all that comes given to ``take``, until that returns False."""
+        ...
 
-class BatchSource(Source, Protocol):
-    """A socket that batches of single-part messages can be taken from."""
+    def _feed(self, sink: Any) -> None:
+        """Have ``sink`` write at once what it is sent as something is read here."""
+        ...
 
-    async def recv_many(self, max: int | None = None) -> list[bytes]:  # noqa: A002
-        """Wait for single-part messages."""
+    def _feed_no_more(self, sink: Any) -> None:
+        """Undo that."""
         ...
 
 
@@ -60,6 +62,10 @@ class Sink(Protocol):
 
     def send_multipart_nowait(self, frames: Iterable[bytes]) -> None:
         """Send if there is room."""
+        ...
+
+    def _send_now(self, messages: list[Message]) -> bool:
+        """Send messages, which belong to the socket then, if there is room for all."""
         ...
 
 
@@ -106,83 +112,66 @@ class Flow:
         self.bytes_out = 0
         self.undelivered: dict[str, int] = {}
         self._copy = copy
-        self._can_batch = hasattr(source, "recv_many") and hasattr(sink, "send_many")
-        self._batching = self._can_batch
+        self._breath = BREATH
 
     async def carry(self) -> None:
         """Move messages until :attr:`running` is off.
 
         Cancelled, it leaves what it has taken in :attr:`held`.
         """
-        while self.running:
-            if self._batching:
-                await self._carry_batches()
-            else:
-                await self._carry_messages()
-
-    async def _carry_batches(self) -> None:
-        """Move single-part messages, until there is another."""
-        source, sink = cast(BatchSource, self.source), cast(BatchSink, self.sink)
-        recv_many, send_many, copy = source.recv_many, sink.send_many, self._copy
         most = self._batch_size()
-        breath = BREATH
         while self.running:
-            try:
-                batch = await recv_many(most)
-            except MultipartError:
-                self._batching = False
-                return
-            count, size = len(batch), sum(map(len, batch))
-            self.messages_in += count
-            self.bytes_in += size
-            self.held = cast("list[Message]", batch)
-            if copy is not None:
-                copy(self.held)
-            try:
-                await send_many(batch)
-            except HypersocketError:
-                # Which of them it was is found by handing them on one by one.
-                await self.hand_on()
-            else:
-                self.held = []
-                self.messages_out += count
-                self.bytes_out += size
-            breath -= count
-            if breath <= 0:
-                # A call that need not wait is no checkpoint, and each may move a whole batch.
+            await self.source._pass_on(self._pass, most)
+            if self.held:
+                await self._hand_on_together()
+            if self._breath <= 0:
+                # What need not wait is no checkpoint, and each call may move a whole batch.
                 await trio.lowlevel.checkpoint()
-                breath = BREATH
+                self._breath = BREATH
 
     def _batch_size(self) -> int:
+        if not hasattr(self.sink, "send_many"):
+            return 1
         # A batch larger than the high-water mark passes it, where a queue is empty; a batch as
         # large as it leaves the writer nothing to do while the next is awaited.
         return max(1, min(BATCH, self.sink.sndhwm // 2 or BATCH))
 
-    async def _carry_messages(self) -> None:
-        """Move messages of any number of frames, until there are single-part ones only."""
-        recv, send, copy = self.source.recv_multipart, self.sink.send_multipart, self._copy
-        singles = 0
-        while self.running:
-            frames = await recv()
-            size = sum(map(len, frames))
-            self.messages_in += 1
-            self.bytes_in += size
-            self.held = [frames]
-            if copy is not None:
-                copy(self.held)
+    def _pass(self, messages: list[Message]) -> bool:
+        """Hand on messages as they come. False where the task has to see to what is held.
+
+        Of several, each is single-part.
+        """
+        count = len(messages)
+        size = size_of(messages[0]) if count == 1 else sum(map(len, messages))
+        self.messages_in += count
+        self.bytes_in += size
+        if self._copy is not None:
+            self._copy(messages)
+        try:
+            accepted = self.sink._send_now(messages)
+        except (HypersocketError, ValueError, trio.ClosedResourceError):
+            accepted = False  # the task will meet it again
+        if not accepted:
+            self.held = messages
+            return False
+        self.messages_out += count
+        self.bytes_out += size
+        self._breath -= count
+        return self._breath > 0 and self.running
+
+    async def _hand_on_together(self) -> None:
+        """Hand on what is held, when there is room for all of it."""
+        batch = self.held
+        if len(batch) > 1:
             try:
-                await send(frames)
-            except (HypersocketError, ValueError) as error:
-                self._give_up_first(error)
-                continue
-            self.held = []
-            self.messages_out += 1
-            self.bytes_out += size
-            if self._can_batch:
-                singles = singles + 1 if len(frames) == 1 else 0
-                if singles == SINGLES:
-                    self._batching = True
-                    return
+                await cast(BatchSink, self.sink).send_many(cast("list[bytes]", batch))
+            except HypersocketError:
+                pass  # which of them it was is found by handing them on one by one
+            else:
+                self.held = []
+                self.messages_out += len(batch)
+                self.bytes_out += sum(map(len, batch))
+        await self.hand_on()
 
     async def hand_on(self) -> None:
         """Hand on what is held, in order; cancelled, it leaves the rest there."""

@@ -286,6 +286,13 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
         if _current_run() is not self._run:
             raise RuntimeError("the socket belongs to another trio.run: make one in this")
 
+    def _feed(self, sink: Socket) -> None:
+        """Have ``sink`` write at once what it is sent as something is read here."""
+        self._host.poller.sinks.append(sink._host.poller)
+
+    def _feed_no_more(self, sink: Socket) -> None:
+        self._host.poller.sinks.remove(sink._host.poller)
+
     async def _breathe(self) -> None:
         """Count one call, and let other tasks run now and then.
 

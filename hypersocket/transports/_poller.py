@@ -96,6 +96,8 @@ class Poller:
         self._writing: set[int] = set()  # want to be told when they can be written
         self._only = -1  # the one connection that there is, if it wants to be read and no more
         self.dirty: list[Channel] = []  # who has something to write; see flush_soon
+        self.sinks: list[Poller] = []  # whose sockets are sent what is read here, by a device
+        self._is_fed = False  # by one that is serving, and sees to the writing then
         self._followers: OrderedDict[Wait, None] = OrderedDict()
         self._leader: Wait | None = None
         self._keeper_leads = False
@@ -181,11 +183,12 @@ class Poller:
         """Have a connection written when the running task pauses, with all that comes till then."""
         self.dirty.append(channel)
         if len(self.dirty) == 1:
-            self._flusher.ring()
+            self.ring_flusher()
 
     def ring_flusher(self) -> None:
         """Has to be called by who puts the first channel into :attr:`dirty` himself."""
-        self._flusher.ring()
+        if not self._is_fed:
+            self._flusher.ring()
 
     def call_at(self, deadline: float, channel: Timed) -> int:
         """Tell a connection when the time has come; returns what :meth:`cancel` takes."""
@@ -319,6 +322,8 @@ class Poller:
         if self._epoll is None:
             return
         self._serving = True
+        for sink in self.sinks:
+            sink._is_fed = True
         try:
             if self._only >= 0:
                 self._channels[self._only].ready(select.EPOLLIN)
@@ -327,6 +332,9 @@ class Poller:
             self._flush_dirty()
         finally:
             self._serving = False
+            for sink in self.sinks:
+                sink._is_fed = False
+                sink._flush()
 
     def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
         for fd, events in ready:
