@@ -13,6 +13,7 @@ from .._options import options_of
 from . import _device, _signals
 from ._command import Command
 from ._device import Balance, Side
+from ._logging import connections_option
 from ._types import (
     Seconds,
     check_endpoints,
@@ -63,6 +64,7 @@ def _common(who: str, whom: str) -> Callable[[F], F]:
         ),
         click.option("--name", metavar="NAME", help="What the monitor and the metrics call it."),
         linger_option,
+        connections_option,
         socket_option(
             " It goes to each of the two sockets that has it; frontend.rcvhwm=5000 to one."
         ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
 import click
 
 from .. import __version__
 from ._command import PROGRAM, Command, Commands
+from ._logging import Wishes, begin
 from ._outcome import BAD_USAGE, SUCCEEDED, say
 
 COMMANDS = {
@@ -61,9 +61,12 @@ def run(arguments: Sequence[str]) -> int:
 
     What goes wrong at work is raised.
     """
+    wishes = Wishes()
     try:
         # What is understood is done outside of click, which has its own ways with interrupts.
-        work: object = root.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        work: object = root.main(
+            list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=wishes
+        )
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else PROGRAM
         say(f"{error.format_message().removesuffix('.')}; see {path} --help", who=path)
@@ -74,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
         return leaving.code if isinstance(leaving.code, int) else SUCCEEDED
     if not callable(work):
         return work if isinstance(work, int) else SUCCEEDED  # --help and --version
-    logging.basicConfig(format=f"{PROGRAM}: %(message)s", level=logging.WARNING)
+    begin(wishes)
     status: object = work()
     return status if isinstance(status, int) else SUCCEEDED
 

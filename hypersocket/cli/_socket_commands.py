@@ -19,6 +19,7 @@ from . import _signals, _traffic
 from ._command import Command
 from ._formats import FORMATS, Format, FormatError, Frames
 from ._input import Given, Lines, Source, Whole
+from ._logging import connections_option
 from ._outcome import Failed
 from ._progress import FileProgress
 from ._traffic import Settings
@@ -61,6 +62,7 @@ def _common(count: str, timeout: str) -> Callable[[F], F]:
         click.option("--count", type=click.IntRange(min=1), metavar="N", help=_COUNT[count]),
         click.option("--timeout", type=Seconds(), metavar="S", help=timeout),
         linger_option,
+        connections_option,
         socket_option(),
     ]
 

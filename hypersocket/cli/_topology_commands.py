@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +13,7 @@ import click
 import trio
 
 from ._command import Command
+from ._logging import verbose_option
 from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
 from ._types import split_options
 
@@ -71,6 +73,7 @@ def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[
     examples={
         "hypersocket run plant.toml": "Run all that the file describes",
         "hypersocket run plant.toml --only mixer --only packer": "Run two parts of it here",
+        "hypersocket run plant.toml --verbose": "Be told too of what starts and stops",
         "kill -HUP PID": "Read the file again, and change only what has changed",
         "hypersocket run tcp://configuration:5550#plant": (
             "Ask a configuration service for the topology of that name"
@@ -80,6 +83,7 @@ def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[
 @_file
 @click.option("--only", multiple=True, metavar="NAME", help="Run this part alone. Repeatable.")
 @click.option("--metrics", metavar="HOST:PORT", help="Where to serve OpenMetrics over HTTP.")
+@verbose_option(logging.INFO, "what starts, stops, and is read again")
 def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: str | None) -> Work:
     """Run the devices of a topology file, and look after them.
 

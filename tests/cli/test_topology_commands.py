@@ -108,6 +108,28 @@ def test_run_until_a_signal(
     assert network.err.rest() == b""
 
 
+def test_run_says_what_starts_and_stops_where_that_is_asked_for(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "network.toml"
+    text = NETWORK.replace("tcp://${host}:*", f"ipc://{tmp_path}/front", 1)
+    path.write_text(text, encoding="utf-8")
+    network = start("run", "--verbose", str(path))
+    assert network.err.line().startswith(b"hypersocket: ore: the streamer runs: ")
+    path.write_text("wrong = 1", encoding="utf-8")
+    network.send_signal(signal.SIGHUP)
+    assert b"wrong = 1: unknown key" in network.err.line()
+    path.write_text(text, encoding="utf-8")
+    network.send_signal(signal.SIGHUP)
+    assert b"was read again" in network.err.line()
+    assert network.end() == 0
+    last = network.err.rest().splitlines()
+    assert last == [
+        b"hypersocket: SIGTERM: stopping",
+        b"hypersocket: ore: stopped, with nothing left undelivered",
+    ]
+
+
 def test_run_what_a_configuration_service_tells(start: Start, theirs: Make, tmp_path: Path) -> None:
     service = theirs("REP")
     service.bind(f"ipc://{tmp_path}/service")

@@ -300,7 +300,7 @@ async def test_a_topology_of_a_configuration_service() -> None:
         ([b"ok"], "expected an answer of 'ok' and a topology, not b'ok'"),
         ([b"what?"], "expected an answer of 'ok' and a topology, not b'what?'"),
         ([b"ok", b"\xff"], "the answer is not UTF-8 text"),
-        ([b"ok", b"devises = 1"], "devises: unknown key"),
+        ([b"ok", b"devises = 1"], "devises = 1: unknown key"),
         (None, "no configuration service answered within 5 s"),
     ],
 )

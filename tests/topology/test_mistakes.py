@@ -57,27 +57,27 @@ MISTAKES = {
     # Keys
     "unknown key of the file": (
         "[device.q]\n",
-        "t.toml:1: device: unknown key; did you mean 'devices'?",
+        "t.toml:1: device = a table: unknown key; did you mean 'devices'?",
     ),
     "unknown key of a device": (
         QUEUE + "kapture = 'tcp://*:1'\n",
-        "t.toml:5: devices.q.kapture: unknown key; did you mean 'capture'?",
+        "t.toml:5: devices.q.kapture = \"tcp://*:1\": unknown key; did you mean 'capture'?",
     ),
     "unknown key of a device's socket": (
         QUEUE + "frontend.binds = 'tcp://*:1'\n",
-        "t.toml:5: devices.q.frontend.binds: unknown key; did you mean 'bind'?",
+        "t.toml:5: devices.q.frontend.binds = \"tcp://*:1\": unknown key; did you mean 'bind'?",
     ),
     "unknown key of an attached socket": (
         QUEUE + "capture = { bind = 'tcp://*:1', hwm = 3 }\n",
         (
-            "t.toml:5: devices.q.capture.hwm: unknown key; there are type, bind, connect,"
+            "t.toml:5: devices.q.capture.hwm = 3: unknown key; there are type, bind, connect,"
             " subscribe,"
             " options"
         ),
     ),
     "unknown key of a socket": (
         QUEUE + REQ + "cuont = 3\n",
-        "t.toml:8: sockets.c.cuont: unknown key; did you mean 'count'?",
+        "t.toml:8: sockets.c.cuont = 3: unknown key; did you mean 'count'?",
     ),
     "kind is missing": (
         QUEUE.replace('kind = "queue"\n', ""),
@@ -530,7 +530,7 @@ def test_a_wrong_address_map_is_the_one_that_is_named(tmp_path: Path) -> None:
     with pytest.raises(TopologyError) as caught:
         topology.load(path)
     assert str(caught.value) == (
-        f"{tmp_path / 'map.toml'}:4: devices: unknown key; there are variables"
+        f"{tmp_path / 'map.toml'}:4: devices = a table: unknown key; there are variables"
     )
 
 

@@ -367,7 +367,7 @@ async def test_signals(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
             path.write_text("wrong = 1\n")
             os.kill(os.getpid(), signal.SIGHUP)
             await until(lambda: "is wrong" in caplog.text)
-            assert f"{path}:1: wrong: unknown key" in caplog.text
+            assert f"{path}:1: wrong = 1: unknown key" in caplog.text
             await passes("two")
             os.kill(os.getpid(), signal.SIGTERM)
     assert "SIGTERM: stopping" in caplog.text

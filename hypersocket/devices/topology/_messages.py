@@ -52,7 +52,7 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
         named = key[-2]
         return key[:-1], NOTHING, f"{named!r} is no name: expected letters, digits, '-' and '_'"
     if kind == "extra_forbidden":
-        return key, NOTHING, f"unknown key{did_you_mean(str(key[-1]), _keys_at(key[:-1], model))}"
+        return key, value, f"unknown key{did_you_mean(str(key[-1]), _keys_at(key[:-1], model))}"
     if kind == "missing":
         what = _WHAT.get(str(key[-1]), "expected a table")
         return key, NOTHING, f"this is missing: {what}"
