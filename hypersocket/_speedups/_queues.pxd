@@ -3,6 +3,8 @@
 cimport cython
 
 
+@cython.locals(size=Py_ssize_t)
+cpdef Py_ssize_t size_of(object message) except -1
 cpdef bint are_bytes(list items) except -1
 
 

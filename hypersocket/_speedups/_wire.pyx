@@ -13,9 +13,8 @@ from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memset
 
 from hypersocket._speedups._framing cimport FrameDecoder
-from hypersocket._speedups._queues cimport PipeQueues, Queue
+from hypersocket._speedups._queues cimport PipeQueues, Queue, size_of
 
-from hypersocket._message import size_of
 from hypersocket._reasons import Reason
 from hypersocket._speedups._framing import encode_messages, wire_size
 
@@ -28,9 +27,25 @@ cdef extern from *:
     struct iovec { void *iov_base; size_t iov_len; };
     static hs_ssize_t hs_send(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
     static hs_ssize_t hs_recv(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
+    static int hs_look(int fd, double seconds) { return 0; }
     #else
+    #include <poll.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
+    #include <time.h>
+    static double hs_now(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
+    static int hs_look(int fd, double seconds) {
+        struct pollfd one = {fd, POLLIN, 0};
+        double end = hs_now() + seconds;
+        do {
+            if (poll(&one, 1, 0) != 0) return 1;
+        } while (hs_now() < end);
+        return 0;
+    }
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
@@ -43,12 +58,28 @@ cdef extern from *:
     }
     static ssize_t hs_recv(int fd, struct iovec *iov, int n) { return readv(fd, iov, n); }
     #endif
+    #if defined(__linux__)
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    static void hs_hold_unsent(int fd, int size) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &size, sizeof size);
+    }
+    static void hs_wake_at(int fd, int size) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &size, sizeof size);
+    }
+    #else
+    static void hs_hold_unsent(int fd, int size) { }
+    static void hs_wake_at(int fd, int size) { }
+    #endif
     """
     struct iovec:
         void* iov_base
         size_t iov_len
     Py_ssize_t hs_send(int fd, iovec* iov, int n)
     Py_ssize_t hs_recv(int fd, iovec* iov, int n)
+    void hs_hold_unsent(int fd, int size)
+    void hs_wake_at(int fd, int size)
+    bint hs_look(int fd, double seconds) nogil
     int _PyBytes_Resize(PyObject** body, Py_ssize_t size) except -1
     PyObject* NewBytes "PyBytes_FromStringAndSize"(char* data, Py_ssize_t size) except NULL
     char* BytesData "PyBytes_AS_STRING"(PyObject* body)
@@ -74,6 +105,7 @@ cdef enum:
     C_WRITTEN = 0
     C_BLOCKED = 1
     C_TURN_OVER = 2
+    C_GOES_ON = 3
     MORE_FLAG = 1
     LONG_FLAG = 2
     COMMAND_FLAG = 4
@@ -92,12 +124,20 @@ cdef enum:
     MOST_AHEAD = 128 * 1024
     LEAST_AHEAD = 4 * 1024
     LARGE_BODY = 32 * 1024
+    SOME_OF_BODY = 256 * 1024
     C_BATCH_BYTES = 64 * 1024
     C_BATCH_MESSAGES = 1024
     # A longer body is written from where it lies.
     COPIED = 4 * 1024
     MOST_VECTORS = 64
-    SPACE_OUT = C_BATCH_BYTES + COPIED + 64
+    # What the system may hold of what is not on its way yet: little, as trio has set it, keeps
+    # small messages in the processor's cache; bodies so long would go out in pieces.
+    HUGE_BODY = 128 * 1024
+    HELD = 16 * 1024
+    HELD_OF_HUGE = 1024 * 1024
+    SMALL_BATCHES = 64
+    # A batch that is as large as may be and takes one more; and all their headers, or some of them.
+    SPACE_OUT = C_BATCH_BYTES + COPIED + 2048
 
 # Used within one call, and never while anything else runs.
 cdef unsigned char* space_in = <unsigned char*> malloc(SPACE_IN)
@@ -169,15 +209,18 @@ cdef class Wire:
     cdef list _dirty_list
     cdef bint _dirty
     cdef Py_ssize_t _fits, _most_frames
-    cdef bint _uncut, _reading, _drained, _commanded
+    cdef bint _uncut, _reading, _drained, _commanded, _goes_on
     cdef bytes _stored
     cdef Py_ssize_t _pos
     cdef PyObject* _body
-    cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead
+    cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead, _wakes_at
     cdef int _body_flags
     cdef list _control, _buffers
+    cdef bint _huge
+    cdef int _small_batches
     cdef Py_ssize_t _skipped
     cdef object _begun
+    cdef bint _whole_begun, _made_room  # what is to be told when nothing is under way
     cdef Py_ssize_t _count, _bytes  # of the messages that were cut
 
     def __cinit__(self):
@@ -205,6 +248,7 @@ cdef class Wire:
             self._stored = decoder.give_rest()
         self._pos = 0
         self._ahead = MOST_AHEAD
+        self._wakes_at = 1
         self._uncut = True
         self._control = []
         self._buffers = []
@@ -230,6 +274,13 @@ cdef class Wire:
             if found != C_CUT_ALL:
                 self._owner.found(found)
 
+    def look(self, double seconds):
+        cdef bint came
+        cdef int fd = self.fd
+        with nogil:
+            came = hs_look(fd, seconds)
+        return came
+
     def outgoing(self):
         if self.flushing or self._dirty or self.blocked or not self.writes:
             return
@@ -251,10 +302,13 @@ cdef class Wire:
             return 0
         self.flushing = True
         try:
-            if self.has_control:
-                self.has_control = False
-                self._owner.add_control()
-            found = self._write()
+            while True:
+                if self.has_control:
+                    self.has_control = False
+                    self._owner.add_control()
+                found = self._write()
+                if found != C_WRITTEN or not self.has_control:
+                    break
         except OSError:
             self._owner.write_failed()
             return 0
@@ -291,12 +345,29 @@ cdef class Wire:
             self._reading = False
 
     cdef int _read(self) except -1:
+        cdef int found = self._read_all()
+        cdef Py_ssize_t missing
+        # While a large body is coming, be woken for a good part of it, or its end.
+        if found == C_CUT_ALL and self._body != NULL and self.fd >= 0:
+            missing = self._body_size - self._body_have
+            missing = missing if missing < SOME_OF_BODY else SOME_OF_BODY
+            if missing != self._wakes_at:
+                self._wakes_at = missing
+                hs_wake_at(self.fd, <int> missing)
+        elif self._wakes_at > 1 and self.fd >= 0:
+            self._wakes_at = 1
+            hs_wake_at(self.fd, 1)
+        return found
+
+    cdef int _read_all(self) except -1:
         cdef Py_ssize_t room
-        cdef Py_ssize_t left = self.turn_bytes
+        # What is read after a command is for the next turn: a peer may write them without end.
+        cdef Py_ssize_t left = 0 if self._goes_on else self.turn_bytes
         cdef Py_ssize_t came
+        self._goes_on = False
         self._drained = False
         self._count = 0
-        while True:
+        while self.fd >= 0:
             room = self._pipe._room_in()
             if room == 0:
                 return C_NO_ROOM
@@ -304,9 +375,10 @@ cdef class Wire:
                 self._cut_stored(room)
                 if self._commanded:
                     self._commanded = False
+                    self._goes_on = True
                     return C_COMMAND_CAME
                 continue
-            if self.fd < 0 or self._drained or left <= 0:
+            if self._drained or left <= 0:
                 return C_CUT_ALL
             if self._count > 0 and self.turn_bytes - left >= ENOUGH:
                 return C_CUT_ALL
@@ -319,7 +391,9 @@ cdef class Wire:
             left -= came
             if self._commanded:
                 self._commanded = False
+                self._goes_on = True
                 return C_COMMAND_CAME
+        return C_CUT_ALL
 
     cdef int _cut_stored(self, Py_ssize_t room) except -1:
         cdef bytes stored = self._stored
@@ -420,27 +494,32 @@ cdef class Wire:
         """Cut messages out of ``data`` into the pipe.
 
         What is left is kept before anybody is told, for ``data`` may be space_in. Till then no
-        other code may run, so not the garbage collector either: it calls what it finds.
+        other code may run: nothing that is written in Python, where another thread may have its
+        turn, and not the garbage collector, which calls what it finds.
         """
         cdef PipeQueues pipe = self._pipe
         cdef bint was_empty = pipe._count_incoming() == 0
-        cdef list news = [] if pipe._conflate else None
+        cdef list news = None
         cdef object error = None
         cdef int collects = PyGC_Disable()
         try:
-            self._cut_frames(data, &pos, end, room, news)
-        except BaseException as raised:
-            error = raised
-        if pos >= end:
-            self._stored = None
-            self._pos = 0
-        elif stored is not None:
-            self._pos = pos
-        else:
-            self._stored = PyBytes_FromStringAndSize(<const char*> data + pos, end - pos)
-            self._pos = 0
-        if collects:
-            PyGC_Enable()
+            try:
+                if pipe._conflate:
+                    news = []
+                self._cut_frames(data, &pos, end, room, news)
+            except BaseException as raised:
+                error = raised
+            if pos >= end:
+                self._stored = None
+                self._pos = 0
+            elif stored is not None:
+                self._pos = pos
+            else:
+                self._stored = PyBytes_FromStringAndSize(<const char*> data + pos, end - pos)
+                self._pos = 0
+        finally:
+            if collects:
+                PyGC_Enable()
         self._uncut = self._commanded or self._count >= room
         if news is not None:
             if news:
@@ -484,9 +563,8 @@ cdef class Wire:
                     break
                 announced = read_size(data + pos + 1) if flags & LONG_FLAG else data[pos + 1]
                 if (
-                    announced > <unsigned long long> (1 << 62)
-                    or <Py_ssize_t> announced > self._fits - decoder._parts_size
-                    or self._fits < 0
+                    self._fits < 0
+                    or announced > <unsigned long long> (self._fits - decoder._parts_size)
                     or decoder._parts is not None
                     and PyList_GET_SIZE(decoder._parts) >= self._most_frames
                 ):
@@ -560,6 +638,15 @@ cdef class Wire:
         """A command, or a mistake, which the decoder explains."""
         cdef FrameDecoder decoder = self._decoder
         cdef Py_ssize_t left
+        cdef Py_ssize_t header = 9 if data[0] & LONG_FLAG else 2
+        cdef unsigned long long announced
+        if have > header:
+            # This frame alone; and where it is not whole, no more than tells whether it may come.
+            announced = read_size(data + 1) if header == 9 else data[1]
+            if announced <= <unsigned long long> (have - header):
+                have = header + <Py_ssize_t> announced
+            else:
+                have = header + 1
         decoder.feed(PyBytes_FromStringAndSize(<const char*> data, have))
         frame = decoder.next_frame(-1, Reason.BAD_FRAME)
         left = len(decoder.give_rest())
@@ -586,44 +673,88 @@ cdef class Wire:
         return self._write()
 
     cdef int _write(self) except -1:
+        """Write until there is an answer.
+
+        Between looking at what is next and noting what the system took of it no other code may
+        run, so not the garbage collector either: it might send, or write by another connection.
+        """
+        cdef PipeQueues pipe = self._pipe
         cdef Py_ssize_t written = 0
+        cdef int found, collects
+        while self.fd >= 0:
+            collects = PyGC_Disable()
+            try:
+                found = self._write_once(&written)
+            finally:
+                if collects:
+                    PyGC_Enable()
+            if found != C_GOES_ON:
+                return found
+            if self._whole_begun:
+                self._whole_begun = False
+                message = self._begun
+                self._begun = None
+                pipe._written(1, size_of(message))
+            elif self._made_room:
+                self._made_room = False
+                pipe._room_again()
+        return C_WRITTEN
+
+    cdef int _write_once(self, Py_ssize_t* written) except -1:
         cdef Py_ssize_t came
-        cdef Py_ssize_t count
+        cdef Py_ssize_t count = 0
         cdef Py_ssize_t total = 0
         cdef Py_ssize_t payload = 0
         cdef int used = 0
         cdef Py_ssize_t sizes[C_BATCH_MESSAGES]
-        while self.fd >= 0:
-            count = 0
-            if not self._buffers:
-                if self._control:
-                    self._buffers = [b"".join(self._control)]
-                    self._control.clear()
-                    self._skipped = 0
-                else:
-                    count = self._encode(sizes, &used, &total, &payload)
-                    if count == 0:
-                        return C_WRITTEN
-            if written >= self.turn_bytes:
-                return C_TURN_OVER
-            if count < 0:
-                self._begin(0)
-                count = 0
-            if count == 0:
-                used = self._point()
-            came = hs_send(self.fd, vectors, used)
-            if came < 0:
-                if errno == EINTR:
-                    continue
-                if errno == EAGAIN:
-                    return C_BLOCKED
-                PyErr_SetFromErrno(OSError)
-            written += came
-            if count > 0:
-                self._wrote(sizes, count, came, total, payload)
+        cdef list buffers = self._buffers
+        if not buffers:
+            self._skipped = 0
+            if self._control:
+                self._buffers = buffers = [b"".join(self._control)]
+                self._control.clear()
             else:
-                self._wrote_begun(came)
-        return C_WRITTEN
+                count = self._encode(sizes, &used, &total, &payload)
+                if count == 0:
+                    return C_WRITTEN
+                if self._huge or payload >= HUGE_BODY:
+                    self._suit_system(count > 0 and payload >= count * HUGE_BODY)
+        if written[0] >= self.turn_bytes:
+            return C_TURN_OVER
+        if count < 0:
+            buffers = []
+            encode_messages([self._pipe._outbox.look(0)], buffers)
+        if count <= 0:
+            used = self._point(buffers)
+        came = hs_send(self.fd, vectors, used)
+        if came < 0:
+            if errno == EINTR:
+                return C_GOES_ON
+            if errno == EAGAIN:
+                return C_BLOCKED
+            PyErr_SetFromErrno(OSError)
+        written[0] += came
+        if count > 0:
+            self._wrote(sizes, count, came, total, payload)
+        elif count == 0:
+            self._skip(came)
+        elif came > 0:
+            self._begin(buffers, came)
+        self._whole_begun = not self._buffers and self._begun is not None
+        return C_GOES_ON
+
+    cdef int _suit_system(self, bint huge) except -1:
+        if huge:
+            self._small_batches = 0
+            if not self._huge:
+                self._huge = True
+                hs_hold_unsent(self.fd, HELD_OF_HUGE)
+        elif self._huge:
+            self._small_batches += 1
+            if self._small_batches == SMALL_BATCHES:
+                self._huge = False
+                hs_hold_unsent(self.fd, HELD)
+        return 0
 
     cdef Py_ssize_t _encode(
         self, Py_ssize_t* sizes, int* used, Py_ssize_t* total, Py_ssize_t* payload
@@ -655,7 +786,7 @@ cdef class Wire:
         shared_batch = None
         while (
             place < last and count < C_BATCH_MESSAGES and bodies < C_BATCH_BYTES
-            and vector + 2 < MOST_VECTORS
+            and vector + 2 < MOST_VECTORS and filled + 9 + COPIED <= SPACE_OUT
         ):
             message = <PyObject*> PyList_GET_ITEM(items, place)
             is_list = not PyBytes_CheckExact(<object> message)
@@ -728,9 +859,10 @@ cdef class Wire:
     ) except -1:
         cdef PipeQueues pipe = self._pipe
         cdef Py_ssize_t whole = 0
+        cdef list buffers
+        self._made_room = True
         if came == total:
             pipe._went_out(count, payload)
-            pipe._room_again()
             return 0
         payload = 0
         while whole < count and sizes[whole] <= came:
@@ -738,25 +870,24 @@ cdef class Wire:
             payload += size_of(pipe._outbox.look(whole))
             whole += 1
         pipe._went_out(whole, payload)
+        self._made_room = whole > 0
         if came:
-            self._begin(came)
-        if whole:
-            pipe._room_again()
+            buffers = []
+            encode_messages([pipe._outbox.look(0)], buffers)
+            self._begin(buffers, came)
         return 0
 
-    cdef int _begin(self, Py_ssize_t written) except -1:
-        """Take the next message, of which so many bytes were written."""
+    cdef int _begin(self, list buffers, Py_ssize_t written) except -1:
+        """Take the next message, of whose buffers so many bytes were written."""
         self._begun = self._pipe.take_outgoing(1, 1)[0]
-        self._buffers = []
-        self._skipped = 0
-        encode_messages([self._begun], self._buffers)
+        self._buffers = buffers
         self._skip(written)
         return 0
 
-    cdef int _point(self) except -1:
-        """Point ``vectors`` at what is left of what was begun."""
+    cdef int _point(self, list buffers) except -1:
+        """Point ``vectors`` at buffers, past what was written of the first."""
         cdef int used = 0
-        for buffer in self._buffers:
+        for buffer in buffers:
             if used == MOST_VECTORS:
                 break
             vectors[used].iov_base = PyBytes_AS_STRING(buffer)
@@ -765,14 +896,6 @@ cdef class Wire:
         vectors[0].iov_base = <char*> vectors[0].iov_base + self._skipped
         vectors[0].iov_len -= self._skipped
         return used
-
-    cdef int _wrote_begun(self, Py_ssize_t came) except -1:
-        self._skip(came)
-        if not self._buffers and self._begun is not None:
-            message = self._begun
-            self._begun = None
-            self._pipe._written(1, size_of(message))
-        return 0
 
     cdef int _skip(self, Py_ssize_t count) except -1:
         cdef Py_ssize_t done = 0

@@ -10,8 +10,8 @@ import operator
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from .._message import size_of
 from .framing import encode_messages, wire_size
+from .queues import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +116,7 @@ class Wire:
         self._dirty = False
         self._uncut = True
         self._reading = False
+        self._goes_on = False  # the last answer was a command, and the turn is still the same
         self._control: list[bytes] = []
         self._buffers: list[Any] = []  # what is left of what was begun
         self._begun: Message | None = None  # the message that it is of; None for a command
@@ -141,6 +142,13 @@ class Wire:
             if found != CUT_ALL:
                 self._owner.found(found)
 
+    def look(self, seconds: float) -> bool:  # noqa: ARG002 - so much for plain Python
+        """Whether something is there to be read, or comes within so many seconds.
+
+        Only the compiled form looks; it lets other threads run meanwhile.
+        """
+        return False
+
     def outgoing(self) -> None:
         """There is something to write, and was nothing before."""
         if self.flushing or self._dirty or self.blocked or not self.writes:
@@ -160,10 +168,13 @@ class Wire:
             return
         self.flushing = True
         try:
-            if self.has_control:
-                self.has_control = False
-                self._owner.add_control()
-            found = self.write()
+            while True:
+                if self.has_control:
+                    self.has_control = False
+                    self._owner.add_control()
+                found = self.write()
+                if found != WRITTEN or not self.has_control:
+                    break
         except OSError:
             self._owner.write_failed()
             return
@@ -201,17 +212,20 @@ class Wire:
         return self._decoder is None or self._decoder.between_messages()
 
     def _read(self) -> int:
-        left = self.turn_bytes
+        # What is read after a command is for the next turn: a peer may write them without end.
+        left = 0 if self._goes_on else self.turn_bytes
+        self._goes_on = False
         drained = False
-        while True:
+        while self.fd >= 0:
             room = self._pipe.room_in
             if room == 0:
                 return NO_ROOM
             if self._uncut:
                 if self._cut(room):
+                    self._goes_on = True
                     return COMMAND_CAME
                 continue
-            if self.fd < 0 or drained or left <= 0:
+            if drained or left <= 0:
                 return CUT_ALL
             try:
                 data = os.read(self.fd, READ_SIZE)
@@ -225,6 +239,7 @@ class Wire:
             assert self._decoder is not None
             self._decoder.feed(data)
             self._uncut = True
+        return CUT_ALL
 
     def _cut(self, room: int) -> bool:
         assert self._decoder is not None

@@ -82,6 +82,7 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
         if self._nursery_manager is not None:
             raise RuntimeError("a socket is opened once: make another one to open it again")
         self._run = _current_run()
+        self._host.poller.busy_poll.seconds = self.busy_poll
         manager = self._nursery_manager = trio.open_nursery()
         nursery = self._nursery = await manager.__aenter__()
         try:

@@ -26,6 +26,7 @@ import outcome
 import trio
 
 from .._speedups import forget_shared
+from ._busy_poll import BusyPoll
 
 AVAILABLE = hasattr(select, "epoll")
 
@@ -47,6 +48,10 @@ class Channel(Protocol):
 
     def flush(self) -> None:
         """Write what waits to be written."""
+
+    def look(self, seconds: float) -> bool:
+        """Whether something is there to be read, or comes within so many seconds."""
+        ...
 
 
 class Timed(Protocol):
@@ -90,6 +95,7 @@ class Poller:
     def __init__(self, start_soon: Callable[..., None]) -> None:
         self._start_soon = start_soon
         self.available = AVAILABLE
+        self.busy_poll = BusyPoll(0.0)
         self._epoll: select.epoll | None = None
         self._channels: dict[int, Channel] = {}
         self._resting: set[int] = set()  # want to be told of nothing; not in the epoll set
@@ -247,10 +253,17 @@ class Poller:
     async def _lead(self, wait: Wait) -> Any:
         self._leader = wait
         wait.leads = True
+        busy = self.busy_poll
         try:
             self._flush()
+            if busy.pays and self._only >= 0 and busy.alone():
+                self._look(busy)
             while wait.result is None and self._channels:
-                await self._watch()
+                busy.begin_wait()
+                try:
+                    await self._watch()
+                finally:
+                    busy.end_wait()
         except trio.Cancelled:
             # A message that is ours already is not given back; a cancellation finds the task at
             # its next checkpoint.
@@ -269,6 +282,13 @@ class Poller:
         if wait.result is None:
             return await self._follow(wait)
         return wait.result.unwrap()
+
+    def _look(self, busy: BusyPoll) -> None:
+        """Serve what comes within a moment."""
+        came = self._channels[self._only].look(busy.seconds)
+        busy.looked(came)
+        if came:
+            self._serve()
 
     async def _watch(self) -> None:
         """Wait until connections are ready, and serve them; or until :meth:`_call_back`."""

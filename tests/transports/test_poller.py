@@ -73,6 +73,9 @@ class End:
     def flush(self) -> None:
         pass
 
+    def look(self, seconds: float) -> bool:
+        return False
+
     def time_is_up(self, now: float) -> None:
         self.world.timers.append(now)
 
