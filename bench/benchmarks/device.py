@@ -6,7 +6,7 @@ measured: ``remote_thr`` to ``local_thr`` in batches, ``remote_lat`` to ``local_
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -69,7 +69,7 @@ def _ends() -> Peer:
 @contextmanager
 def _through(
     kind: str, peer: Peer, job: Job, local: str, remote: str
-) -> Iterator[tuple[Child, Child]]:
+) -> Generator[tuple[Child, Child]]:
     """The two ends, with the peer's device between them."""
     ends = _ends()
     with (

@@ -21,7 +21,10 @@ BATCH = 256
 """Messages that are moved at once, at most; the device holds no more than these, each way."""
 
 BREATH = 4096
-"""Messages that may be moved without a checkpoint."""
+"""Messages that may be moved without a checkpoint; long ones count as several."""
+
+PIECE = 12
+"""A power of two: so many bytes count as one more message."""
 
 Message: TypeAlias = bytes | list[bytes]
 """A single-part message, or the frames of any."""
@@ -149,14 +152,14 @@ class Flow:
             self._copy(messages)
         try:
             accepted = self.sink._send_now(messages)
-        except (HypersocketError, ValueError, trio.ClosedResourceError):
-            accepted = False  # the task will meet it again
+        except Exception:  # noqa: BLE001 - the task will meet it again
+            accepted = False
         if not accepted:
             self.held = messages
             return False
         self.messages_out += count
         self.bytes_out += size
-        self._breath -= count
+        self._breath -= count + (size >> PIECE)
         return self._breath > 0 and self.running
 
     async def _hand_on_together(self) -> None:

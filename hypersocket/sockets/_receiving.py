@@ -245,6 +245,8 @@ class Receiver(ReceiveOptions, Socket):
                 if taken is None:
                     return
                 if waiter.take is not None and waiter.take(taken):
+                    self._host.poller.has_served = True
+                    self._receivers.rotate(-1)  # whoever waits beside it has a turn, too
                     continue
                 result = outcome.Value(taken)
             self._receivers.popleft()

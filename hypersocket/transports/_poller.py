@@ -108,7 +108,7 @@ class Poller:
         self._leader: Wait | None = None
         self._keeper_leads = False
         self.breathes = False  # set by a task that lets others run, and goes on then
-        self._served = False
+        self.has_served = False
         self._left = False  # a leader has left since the keeper last looked
         self._watched = -1  # the descriptor that whoever leads waits for
         self._serving = False  # whoever leads is at it, and looks for its own result next
@@ -242,7 +242,7 @@ class Poller:
 
     def wake(self, wait: Wait, result: outcome.Outcome[Any]) -> None:
         """Wake a task that waits, which has been taken out of its queue."""
-        self._served = True
+        self.has_served = True
         if wait.leads:
             wait.result = result
             self._call_back()
@@ -415,20 +415,20 @@ class Poller:
             await self._keeper.wait(deadline)
         elif self._leader is not None and not self._left:
             await self._keeper.wait(deadline)  # until that one leaves
-            self._served = True
-        elif self._served or self._leader is not None:
+            self.has_served = True
+        elif self.has_served or self._leader is not None:
             # Those who wait often come and go without a word to the keeper.
-            self._served = self._left = False
+            self.has_served = self._left = False
             await trio.sleep_until(min(deadline, trio.current_time() + STANDBY))
         else:
             self._keeper_leads = True
-            self._served = False
+            self.has_served = False
             try:
                 with trio.move_on_at(deadline):
                     await self._watch()
             finally:
                 self._keeper_leads = False
-            if self._served and self._followers:  # by what it has just served
+            if self.has_served and self._followers:  # by what it has just served
                 self._hand_over()
 
     def _tell_time(self) -> None:

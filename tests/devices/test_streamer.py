@@ -224,3 +224,29 @@ async def test_a_socket_closed_under_the_device_ends_it_with_that_error() -> Non
         assert caught
         assert device.state == "stopped"
         assert device.result is not None
+
+
+@pytest.mark.parametrize("endpoint", [TCP, "inproc://front"])
+async def test_who_receives_beside_the_device_has_turns_too(endpoint: str) -> None:
+    front, back = hs.Pull(bind=endpoint), hs.Push(bind=TCP)
+    async with running("streamer", front, back), hs.Push() as source, hs.Pull() as sink:
+        await sink.connect(back.endpoints[0])
+        await source.connect(front.endpoints[0])
+        beside: list[bytes] = []
+        behind: list[bytes] = []
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def take_beside() -> None:
+                while len(beside) < 10:
+                    beside.append(await front.recv())
+
+            @nursery.start_soon
+            async def take_behind() -> None:
+                while len(behind) < 10:
+                    behind.append(await sink.recv())
+
+            for number in range(20):
+                await trio.testing.wait_all_tasks_blocked()
+                await source.send(b"%d" % number)
+        assert sorted(beside + behind, key=int) == [b"%d" % number for number in range(20)]
