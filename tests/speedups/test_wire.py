@@ -344,7 +344,7 @@ class TestReading:
                 return got
 
     def test_thousands_of_small_frames(self) -> None:
-        sent = [b"%d" % number for number in range(50_000)]
+        sent: list[Any] = [b"%d" % number for number in range(50_000)]
         sent[100:100] = [[b"a"] * 90, b"x" * 70_000, [b""] * 3]
         with rigs() as made:
             for rig in made:
@@ -733,7 +733,7 @@ class TestMeanwhile:
             rig.pipe.shares = other.pipe.shares = shares
 
             def meddle(*_: Any, other: Rig = other) -> None:
-                for _ in range(10):
+                for _number in range(10):
                     other.pipe.send(b"?" * 2000)
                 other.wire.flush()
                 other.pull()
