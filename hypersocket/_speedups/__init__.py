@@ -43,6 +43,7 @@ if TYPE_CHECKING or FORM == "pure":
         ReceivePath,
         RoutedReceivePath,
         RoutedSendPath,
+        SendCall,
         SendPath,
         ShortWays,
     )
@@ -71,6 +72,7 @@ else:
         ReceivePath,
         RoutedReceivePath,
         RoutedSendPath,
+        SendCall,
         SendPath,
         ShortWays,
     )
@@ -102,6 +104,7 @@ __all__ = [
     "ReceivePath",
     "RoutedReceivePath",
     "RoutedSendPath",
+    "SendCall",
     "SendPath",
     "ShortWays",
     "Wire",

@@ -325,6 +325,12 @@ cdef class Wire:
 
     # In
 
+    def read_no_more(self):
+        self.reads = False
+        if self._wakes_at > 1 and self.fd >= 0:
+            self._wakes_at = 1
+            hs_wake_at(self.fd, 1)
+
     def read(self):
         return self._read_once()
 

@@ -192,6 +192,10 @@ class Wire:
 
     # In
 
+    def read_no_more(self) -> None:
+        """Leave to the owner what comes from now on."""
+        self.reads = False
+
     def read(self) -> int:
         """Cut what is there, and read more, until there is an answer, one of the four above.
 

@@ -20,7 +20,7 @@ Form = Literal["single", "multipart", "many", "any"]
 Take: TypeAlias = Callable[[list[Message]], bool]
 """Is given messages in place of a task, and says whether it goes on."""
 
-_AT_ONCE = 1024
+_AT_ONCE = 256
 """A batch ends with so many messages, or with those that were there if they are more."""
 
 
@@ -110,7 +110,10 @@ class Receiver(ReceiveOptions, Socket):
 
     @trio.lowlevel.enable_ki_protection  # between queue and wait; a checkpoint tells of it
     async def _recv(self, form: Form, most: int) -> Any:
-        await self._breathe()
+        if self._budget.left > 0:
+            self._budget.left -= 1
+        else:
+            await self._breathe()
         self._check_open()
         self._check_may_receive()
         if not self._receivers:

@@ -79,7 +79,10 @@ class Sender(SendOptions, Socket):
 
     @trio.lowlevel.enable_ki_protection  # between queue and wait; a checkpoint tells of it
     async def _send(self, messages: list[Message]) -> None:
-        await self._breathe()
+        if self._budget.left > 0:
+            self._budget.left -= 1
+        else:
+            await self._breathe()
         self._check_open()
         self._check_may_send(messages)
         if self._accepts_now(messages):

@@ -13,13 +13,27 @@ from .._errors import ProtocolError
 from .._events import Monitor
 from .._option_groups import SocketOptions
 from .._reasons import DropReason, Reason
-from .._speedups import PIECE, Budget, FairQueue, ReceivePath, SendPath, ShortWays
+from .._speedups import (
+    FORM,
+    PIECE,
+    Budget,
+    FairQueue,
+    ReceivePath,
+    SendCall,
+    SendPath,
+    ShortWays,
+)
 from .._stats import SocketStats
 from ..transports import Pipe, resolve
 from ._host import SocketHost
 
 BUDGET = 256
 """How many calls in a row may finish without a checkpoint, so that a busy socket starves nobody."""
+
+if FORM == "pure":
+    # Compiled, they are interrupted nowhere. The core itself knows nothing of trio.
+    for way in (SendCall.__await__, ReceivePath.__await__, ReceivePath.__next__):
+        trio.lowlevel.enable_ki_protection(way)
 
 Endpoints: TypeAlias = str | Iterable[str]
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import trio
+
 from .._reasons import DropReason, Reason
 from .._speedups import PipeQueues
 from .._stats import Counters, PeerStats
@@ -151,6 +153,7 @@ class Pipe(PipeQueues):
         if self.link is not None:
             self.link.close(reason)
 
+    @trio.lowlevel.enable_ki_protection
     def drop(self, reason: DropReason, count: int = 1) -> None:
         """Count messages that were dropped, and tell the first time."""
         if count and self._events.drop(reason, count):

@@ -185,12 +185,14 @@ class Poller:
             self._flusher.ring()
             self._call_back()
 
+    @trio.lowlevel.enable_ki_protection
     def flush_soon(self, channel: Channel) -> None:
         """Have a connection written when the running task pauses, with all that comes till then."""
         self.dirty.append(channel)
         if len(self.dirty) == 1:
             self.ring_flusher()
 
+    @trio.lowlevel.enable_ki_protection
     def ring_flusher(self) -> None:
         """Has to be called by who puts the first channel into :attr:`dirty` himself."""
         if not self._is_fed:

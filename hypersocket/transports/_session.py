@@ -84,11 +84,13 @@ class Session:
 
     # The link
 
+    @trio.lowlevel.enable_ki_protection
     def outgoing(self) -> None:
         """The pipe has messages to write."""
         if self._traffic is not None:
             self._traffic.outgoing()
 
+    @trio.lowlevel.enable_ki_protection
     def flush(self) -> None:
         """Write at once what can be written without waiting."""
         if self._traffic is not None:
@@ -100,6 +102,7 @@ class Session:
         if self._traffic is not None:
             self._traffic.incoming_room()
 
+    @trio.lowlevel.enable_ki_protection
     def subscription(self, topic: bytes, wanted: bool) -> None:
         """Tell the publisher at the other end."""
         if self._traffic is not None:

@@ -100,6 +100,13 @@ class WireTraffic(FdTraffic):
         """Something was wrong with what came, or with what was to be sent."""
         self._fail(error)
 
+    def time_is_up(self, now: float) -> None:
+        """A deadline that was asked for has come."""
+        # Of a large message, what has come may not have been worth waking for.
+        if not self._ended and self._cuts and self._wire.reads:
+            self._digest()
+        super().time_is_up(now)
+
     def _note_life(self) -> None:
         if self._wire.heard:
             self._wire.heard = False
@@ -107,7 +114,7 @@ class WireTraffic(FdTraffic):
 
     def finish(self, deadline: float) -> None:
         """Write what is left, say that no more comes, and end by ``deadline``."""
-        self._wire.reads = False  # so that each read is ours: see _read
+        self._wire.read_no_more()  # each read is ours from now on: see _read
         super().finish(deadline)
 
     # Writing

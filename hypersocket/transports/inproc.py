@@ -87,6 +87,7 @@ class _Side:
         self._tell_subscriptions()
         self.outgoing()
 
+    @trio.lowlevel.enable_ki_protection
     def outgoing(self) -> None:
         """Move messages over while the other side has room."""
         if not self.joined or self._pumping:
@@ -100,16 +101,19 @@ class _Side:
             pipe.written(len(taken), sum(map(size_of, taken)))
         self._pumping = False
 
+    @trio.lowlevel.enable_ki_protection
     def flush(self) -> None:
         """Move messages over while the other side has room."""
         self.outgoing()
 
+    @trio.lowlevel.enable_ki_protection
     def incoming_room(self) -> None:
         """This side has room again."""
         if self.joined:
             self.other._tell_subscriptions()
             self.other.outgoing()
 
+    @trio.lowlevel.enable_ki_protection
     def subscription(self, topic: bytes, wanted: bool) -> None:
         """Tell the other side."""
         if self._subscriptions.get(topic, wanted) is not wanted:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any, Self
 
 import pytest
 import trio
 import trio.testing
 
 import hypersocket as hs
+
+from .worlds import joined
 
 PROGRAM = """
 import math, signal, trio
@@ -79,3 +85,117 @@ def test_an_interrupt_while_a_socket_waits_for_its_transport() -> None:
     with pytest.raises(KeyboardInterrupt):
         trio.run(main)
     assert lingered
+
+
+# Anywhere within a call
+
+
+class Everywhere:
+    """Interrupts where our code calls its function number so and so, or is called by the core."""
+
+    def __init__(self, place: int) -> None:
+        self.left = place
+
+    def _profile(self, frame: FrameType, event: str, _: object) -> None:
+        if event in {"call", "c_call"} and OURS in frame.f_code.co_filename:
+            self.left -= 1
+            if self.left == 0:
+                signal.raise_signal(signal.SIGINT)
+
+    def __enter__(self) -> Self:
+        self._before = sys.getprofile()
+        sys.setprofile(self._profile)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(self._before)
+
+
+OURS = str(Path(hs.__file__).parent)
+Call = Callable[..., Awaitable[Any]]
+
+
+def worlds() -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
+    return {
+        "push and pull": (lambda: hs.Push(sndhwm=4), lambda: hs.Pull(rcvhwm=2)),
+        "pub and sub": (lambda: hs.Pub(), lambda: hs.Sub(subscribe="", rcvhwm=2)),
+        "dealer and router": (lambda: hs.Dealer(sndhwm=4), lambda: hs.Router(rcvhwm=2)),
+    }
+
+
+def receives(socket: Any) -> Call:
+    if isinstance(socket, hs.Router):
+
+        async def last_frame() -> bytes:
+            return (await socket.recv_multipart())[-1]
+
+        return last_frame
+    call: Call = socket.recv
+    return call
+
+
+@pytest.mark.parametrize("scheme", ["inproc", "tcp"])
+@pytest.mark.parametrize("what", worlds())
+def test_an_interrupt_anywhere_within_send(what: str, scheme: str) -> None:
+    """The message is sent or it is not; and the next one comes through in any case."""
+
+    async def main(place: int) -> int:
+        make_sender, make_receiver = worlds()[what]
+        endpoint = {"inproc": "inproc://x", "tcp": "tcp://127.0.0.1:*"}[scheme]
+        async with joined(make_receiver(), make_sender(), endpoint) as (receiver, sender):
+            if isinstance(sender, hs.Pub):
+                await sender.wait_subscribed("")
+            recv = receives(receiver)
+            try:
+                with Everywhere(place) as everywhere:
+                    await sender.send(b"first")
+                await trio.lowlevel.checkpoint()  # where it may have been kept for
+            except KeyboardInterrupt:
+                pass
+            await sender.send(b"second")
+            got = []
+            with trio.fail_after(2):
+                while got[-1:] != [b"second"]:
+                    got.append(await recv())
+            assert got in ([b"first", b"second"], [b"second"])
+            return everywhere.left
+
+    place = 1
+    while trio.run(main, place) <= 0:
+        place += 1
+
+
+@pytest.mark.parametrize("scheme", ["inproc", "tcp"])
+@pytest.mark.parametrize("what", worlds())
+def test_an_interrupt_anywhere_within_recv(what: str, scheme: str) -> None:
+    """What was not returned is still there; and what is behind it comes, too."""
+    sent = [b"%d" % number for number in range(6)]
+
+    async def main(place: int) -> int:
+        make_sender, make_receiver = worlds()[what]
+        endpoint = {"inproc": "inproc://x", "tcp": "tcp://127.0.0.1:*"}[scheme]
+        async with joined(make_receiver(), make_sender(), endpoint) as (receiver, sender):
+            if isinstance(sender, hs.Pub):
+                await sender.wait_subscribed("")
+            for message in sent:
+                sender.send_nowait(message)
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            got: list[bytes] = []
+            left = place
+            while len(got) < len(sent):
+                call = receiver.recv_multipart if what.endswith("router") else receiver.recv
+                try:
+                    with Everywhere(left) as everywhere, trio.fail_after(2):
+                        message = await call()
+                        got.append(message[-1] if isinstance(message, list) else message)
+                except KeyboardInterrupt:
+                    pass
+                left = everywhere.left
+            with contextlib.suppress(KeyboardInterrupt):
+                await trio.lowlevel.checkpoint()
+            assert got == sent
+            return left
+
+    place = 1
+    while trio.run(main, place) <= 0:
+        place += 1

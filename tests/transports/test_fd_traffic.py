@@ -424,3 +424,52 @@ async def until_dropped(events):
         yield event
         if isinstance(event, hs.events.MessagesDropped):
             return
+
+
+# Large messages that come slowly
+
+
+async def test_a_slow_large_message_is_a_sign_of_life(endpoint: str) -> None:
+    """However long one waits to be woken for more of it."""
+    options: dict[str, Any] = {"heartbeat_ivl": 0.05, "heartbeat_timeout": 0.05}
+    async with hs.Pull(bind=endpoint, **options) as pull:
+        peer = await Peer.connect(pull, "PUSH")
+        body = bytes(1_000_000)
+        await peer.sock.send(b"\2" + len(body).to_bytes(8, "big") + body[:50_000])
+        for at in range(50_000, 100_000, 1000):
+            await peer.sock.send(body[at : at + 1000])
+            await trio.sleep(0.01)
+        rest = trio.SocketStream(peer.sock)
+        await rest.send_all(body[100_000:])
+        with trio.fail_after(5):
+            assert await pull.recv() == body
+        assert pull.stats().disconnects == 0
+        peer.sock.close()
+
+
+async def test_an_end_within_a_large_message_is_no_reset(endpoint: str) -> None:
+    async with trio.open_nursery() as nursery:
+        pair = hs.Pair(bind=endpoint, linger=30)
+        opened, leave = trio.Event(), trio.Event()
+
+        async def use() -> None:
+            async with pair:
+                opened.set()
+                await leave.wait()
+                await pair.send(b"farewell")
+
+        nursery.start_soon(use)
+        await opened.wait()
+        peer = await Peer.connect(pair, "PAIR")
+        await peer.sock.send(b"\2" + (1_000_000).to_bytes(8, "big") + bytes(50_000))
+        await settle()
+        await peer.sock.send(bytes(1000))
+        leave.set()
+        await settle()
+        await peer.sock.send(bytes(1000))
+        await settle()
+        got = b""
+        while data := await peer.sock.recv(1000):
+            got += data
+        assert got == b"\0\10farewell"
+        peer.sock.close()
