@@ -334,6 +334,14 @@ cdef class Wire:
     def read(self):
         return self._read_once()
 
+    @property
+    def between_messages(self):
+        if self._decoder is None:
+            return True
+        if self._body != NULL or self._decoder._parts is not None:
+            return False
+        return self._stored is None or self._pos >= PyBytes_GET_SIZE(self._stored)
+
     cdef int _read_once(self) except -1:
         if self._reading:
             return C_CUT_ALL

@@ -213,6 +213,11 @@ class Wire:
         finally:
             self._reading = False
 
+    @property
+    def between_messages(self) -> bool:
+        """Whether nothing is held of a message, be it uncut or only not yet whole."""
+        return self._decoder is None or self._decoder.between_messages()
+
     def _read(self) -> int:
         # What is read after a command is for the next turn: a peer may write them without end.
         left = 0 if self._goes_on else self.turn_bytes

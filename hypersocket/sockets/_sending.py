@@ -98,6 +98,15 @@ class Sender(SendOptions, Socket):
         if not self._accepts_now([message]):
             raise trio.WouldBlock
 
+    def _send_now(self, messages: list[Message]) -> bool:
+        """Send messages, which the socket owns from now on: all, or none where there is no room.
+
+        Raises as :meth:`send_multipart_nowait`.
+        """
+        self._check_open()
+        self._check_may_send(messages)
+        return self._accepts_now(messages)
+
     def _accepts_now(self, messages: list[Message]) -> bool:
         if self._senders and not self._addressed:
             return False  # those who came before go first
