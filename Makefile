@@ -36,7 +36,7 @@ help:  ## list the targets
 	@echo '  PYTHON=python3.12 make test     chooses the Python (3.11 or later)'
 	@echo '  make pytest PYTEST_ARGS="-k sub" passes arguments on'
 
-demo: $(INSTALLED_DEMO)  ## install the package and watch its patterns work over real sockets
+demo: $(INSTALLED_DEMO)  ## install the package and watch patterns and devices work over real sockets
 	$(BIN)/hypersocket demo
 
 test: lint docs bench-short pytest  ## everything: style, types, documentation, benchmarks, then the whole test suite

@@ -22,7 +22,7 @@ def grouped(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u202f")
 
 
-PATTERNS = ("PUSH", "PULL", "REQ", "REP", "PUB", "SUB", "ROUTER")
+PATTERNS = ("PUSH", "PULL", "REQ", "REP", "PUB", "SUB", "ROUTER", "DEALER")
 
 
 class Peer(Protocol):
@@ -86,6 +86,9 @@ class BlockingPeer(Peer, Protocol):
         """The messages that are there, without waiting."""
         ...
 
+    def forward(self, kind: str, frontend: Handle, backend: Handle) -> None:
+        """Be a device, for ever; raises UnsupportedError where there are none."""
+
 
 class AwaitingPeer(Peer, Protocol):
     """A peer whose calls are awaited."""
@@ -111,6 +114,9 @@ class AwaitingPeer(Peer, Protocol):
     def endpoint(self, handle: Handle) -> str:
         """Where it is bound."""
         ...
+
+    async def forward(self, kind: str, frontend: Handle, backend: Handle) -> None:
+        """Be a device, for ever."""
 
     async def sleep(self, seconds: float) -> None:
         """Let the loop run."""

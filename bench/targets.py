@@ -52,6 +52,9 @@ TARGETS = (
     Target("fan_out/200", "pyzmq", 1.0),
     Target("fan_out/200/raw", "pyzmq", 1.0),
     Target("idle/10000", "bytes", 8192, at_least=False),
+    Target("device/streamer/64", "pyzmq", 1.5),
+    Target("device/streamer/1024", "pyzmq", 1.5),
+    Target("device/queue", "pyzmq", 0.7, at_least=False),
     Target("subscriptions/1000000", "self", 2.0, at_least=False, against_case="subscriptions/1000"),
     Target("thr/tcp/64", "zmq.asyncio", 1.0, core="pure"),
 )

@@ -241,6 +241,24 @@ PICTURES = (
             Arrow("router", "b", "B, answer", at=0.24),
         ),
     ),
+    Picture(
+        "queue",
+        "REQ sockets of clients send requests to a device's ROUTER; its DEALER deals them to the"
+        " REP sockets of workers, and the replies go back the same way.",
+        {
+            "a": Node("REQ", "client", 0, 0),
+            "b": Node("REQ", "client", 0, 1),
+            "queue": Node("ROUTER → DEALER", "queue", 1, 0.5, "device"),
+            "one": Node("REP", "worker", 2, 0),
+            "two": Node("REP", "worker", 2, 1),
+        },
+        (
+            Arrow("a", "queue", both_ways=True),
+            Arrow("b", "queue", both_ways=True),
+            Arrow("queue", "one", both_ways=True),
+            Arrow("queue", "two", both_ways=True),
+        ),
+    ),
 )
 
 

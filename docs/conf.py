@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import _options  # noqa: E402
 import _pictures  # noqa: E402
 import _states  # noqa: E402
+import _topologies  # noqa: E402
 
 from hypersocket._options import Option  # noqa: E402
 from hypersocket._version import __version__  # noqa: E402
@@ -53,7 +55,9 @@ _STANDARD_NAMES = (
 # Ours always are: a reference into hypersocket that leads nowhere fails the build.
 nitpick_ignore_regex = [
     (r"py:.*", rf"({'|'.join(sorted(sys.stdlib_module_names))})(\..*)?"),
-    (r"py:.*", r"(trio|click|rich|nacl|pamqp)(\..*)?"),
+    (r"py:.*", r"(trio|click|rich|nacl|pamqp|pydantic)(\..*)?"),
+    # What a Literal is made of, where napoleon shows the type of an attribute.
+    (r"py:class", r"'[a-z-]+'"),
     # Type variables, which autodoc prints by their bare names.
     (r"py:(class|obj|data)", r"_?[A-Z]T?(_co|_contra)?"),
     # Where options are declared; the tables of options show what is there.
@@ -76,6 +80,7 @@ def _generate(app: Sphinx) -> None:
     _pictures.write_all(pictures)
     _states.write(pictures, generated)
     _options.write(generated)
+    _topologies.write(pictures, generated)
 
 
 def _skip_options(
@@ -88,13 +93,18 @@ def _skip_options(
 def _find_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element
 ) -> Element | None:
-    """Resolve `Socket.stats`, as docstrings have it, to `hypersocket.Socket.stats`."""
+    """Resolve `Socket.stats`, as docstrings have it, to `hypersocket.Socket.stats`.
+
+    Likewise `hypersocket.devices._handle.Device`, as annotations have it, to what is public.
+    """
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
-    for prefix in ("hypersocket.", "hypersocket.transports.", "hypersocket.events."):
+    names = [re.sub(r"\._\w+(?=\.)", "", target)]
+    names += [f"hypersocket.{room}{target}" for room in ("", "transports.", "events.", "devices.")]
+    for name in names:
         found = env.domains["py"].resolve_xref(
-            env, node["refdoc"], app.builder, "obj", prefix + target, node, contnode
+            env, node["refdoc"], app.builder, "obj", name, node, contnode
         )
         if found is not None:
             return found

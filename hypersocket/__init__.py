@@ -48,6 +48,8 @@ transports.register("tcp", _tcp.TcpTransport())
 transports.register("ipc", _ipc.IpcTransport())
 transports.register("inproc", _inproc.InprocTransport())
 
+from . import devices, management  # noqa: E402 - they stand on what is above
+
 speedups = _speedups.FORM
 """Whether the compiled core is in use: ``"compiled"`` or ``"pure"``."""
 
@@ -78,7 +80,9 @@ __all__ = [
     "XPub",
     "XSub",
     "__version__",
+    "devices",
     "events",
+    "management",
     "speedups",
     "transports",
 ]

@@ -1,13 +1,11 @@
-"""The benchmarks: a file for each family. A new one is a file here, and a line below.
-
-Device throughput is not there yet: it comes with the devices.
-"""
+"""The benchmarks: a file for each family. A new one is a file here, and a line below."""
 
 from __future__ import annotations
 
 from ..contract import Case, Role
 from . import (
     connect,
+    device,
     fan_in,
     fan_out,
     idle,
@@ -25,6 +23,7 @@ ROLES: dict[str, Role] = {
     **fan_in.ROLES,
     **subscriptions.ROLES,
     **connect.ROLES,
+    **device.ROLES,
 }
 
 
@@ -39,4 +38,5 @@ def cases(short: bool = False) -> list[Case]:
         *idle.cases(short),
         *subscriptions.cases(short),
         *connect.cases(short),
+        *device.cases(short),
     ]

@@ -63,6 +63,9 @@ class BlockingZmq(PythonPeer):
             poller.register(handle, self._zmq.POLLIN)
         return lambda: [handle for handle, _ in poller.poll()]
 
+    def forward(self, kind: str, frontend: Handle, backend: Handle) -> None:  # noqa: ARG002
+        self._zmq.proxy(frontend, backend)
+
     def drain(self, handle: Handle) -> list[bytes]:
         taken: list[bytes] = []
         recv, flag, again = handle.recv, self._zmq.NOBLOCK, self._zmq.Again

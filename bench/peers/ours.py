@@ -69,6 +69,9 @@ class Ours(PythonPeer):
     def endpoint(self, handle: Handle) -> str:
         return str(handle.endpoints[0])
 
+    async def forward(self, kind: str, frontend: Handle, backend: Handle) -> None:
+        await getattr(hs.devices, kind)(frontend, backend)
+
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
@@ -89,6 +92,7 @@ _TYPES: dict[str, Any] = {
     "PUB": hs.Pub,
     "SUB": hs.Sub,
     "ROUTER": hs.Router,
+    "DEALER": hs.Dealer,
 }
 
 

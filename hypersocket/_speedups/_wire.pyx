@@ -90,6 +90,7 @@ EPOLLIN = 1
 EPOLLOUT = 4
 READ_SIZE = 128 * 1024
 TURN_BYTES = 4 * 1024 * 1024
+MOST_BUFFERS = 1024
 BATCH_BYTES = 64 * 1024
 BATCH_MESSAGES = 1024
 CUT_ALL, NO_ROOM, COMMAND_CAME, ENDED = range(4)
@@ -332,6 +333,14 @@ cdef class Wire:
 
     def read(self):
         return self._read_once()
+
+    @property
+    def between_messages(self):
+        if self._decoder is None:
+            return True
+        if self._body != NULL or self._decoder._parts is not None:
+            return False
+        return self._stored is None or self._pos >= PyBytes_GET_SIZE(self._stored)
 
     cdef int _read_once(self) except -1:
         if self._reading:

@@ -171,6 +171,11 @@ class FrameDecoder:
             return self._missing == 0
         return self._pos < len(self._data) or len(self._later) > 0
 
+    def between_messages(self) -> bool:
+        """Whether nothing is held of a message, be it uncut or only not yet whole."""
+        begun = self._body is not None or self._parts is not None
+        return not begun and not self.has_data()
+
     def largest_frame(self) -> int:
         """Bytes that the body of the next frame may have by any of the bounds."""
         return max(self._max_message_size - self._parts_size, self._max_command_size)

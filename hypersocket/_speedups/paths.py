@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from .._reasons import DropReason
 from .wire import forget_shared
@@ -117,6 +117,10 @@ class SendPath:
         return True
 
 
+def _is_list(frames: object) -> TypeGuard[list[Any]]:
+    return type(frames) is list
+
+
 def _size_of_frames(frames: list[Any]) -> int:
     """Bytes in all frames; -1 where one is not of bytes."""
     size = 0
@@ -131,7 +135,7 @@ class MultipartSendPath(SendPath):
     """The same for messages of several frames."""
 
     def _accepts(self, data: Any) -> bool:
-        if type(data) is not list:
+        if not _is_list(data):
             return False
         size = _size_of_frames(data)
         if size < 0 or len(data) < 2 or not self._balancer._send(data[:]):
@@ -158,7 +162,7 @@ class RoutedSendPath(SendPath):
         self._peers = peers
 
     def _accepts(self, data: Any) -> bool:
-        if type(data) is not list:
+        if not _is_list(data):
             return False
         size = _size_of_frames(data)
         if size < 0 or len(data) < 2:
@@ -200,10 +204,10 @@ class PublishPath(SendPath):
             return False
         topic = data
         if self._multipart:
-            if type(data) is not list or len(data) < 2:
+            if not _is_list(data):
                 return False
             size = _size_of_frames(data)
-            if size < 0:
+            if size < 0 or len(data) < 2:
                 return False
             topic = data[0]
             data = data[:]
@@ -375,7 +379,7 @@ class RoutedReceivePath(MultipartReceivePath):
             return None
         pipe = self._queue.source
         # Taking it may have made room, and what was read next ended the connection.
-        name = self._lost.get(pipe, pipe.routing_id)
+        name: Any = self._lost.get(pipe, pipe.routing_id)
         if isinstance(message, bytes):
             return [name, message]
         message.insert(0, name)

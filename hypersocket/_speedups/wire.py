@@ -30,6 +30,9 @@ READ_SIZE = 128 * 1024
 TURN_BYTES = 4 * 1024 * 1024
 """Bytes that one call reads or writes at most, before others have their turn."""
 
+MOST_BUFFERS = 1024
+"""What one system call takes: ``IOV_MAX`` of Linux."""
+
 BATCH_BYTES = 64 * 1024
 BATCH_MESSAGES = 1024
 """Bounds of what is encoded for one system call."""
@@ -210,6 +213,11 @@ class Wire:
         finally:
             self._reading = False
 
+    @property
+    def between_messages(self) -> bool:
+        """Whether nothing is held of a message, be it uncut or only not yet whole."""
+        return self._decoder is None or self._decoder.between_messages()
+
     def _read(self) -> int:
         # What is read after a command is for the next turn: a peer may write them without end.
         left = 0 if self._goes_on else self.turn_bytes
@@ -283,7 +291,7 @@ class Wire:
                 self._forget(batch)
                 return TURN_OVER
             try:
-                count = os.writev(self.fd, self._buffers)
+                count = os.writev(self.fd, self._buffers[:MOST_BUFFERS])
             except BlockingIOError:
                 self._forget(batch)
                 return BLOCKED
@@ -332,8 +340,9 @@ class Wire:
             whole += 1
         pipe._went_out(whole, size)
         if count:
-            self._begun = pipe.take_outgoing(1, 1)[0]
-            encode_messages([self._begun], self._buffers)
+            begun: Message = pipe.take_outgoing(1, 1)[0]
+            self._begun = begun
+            encode_messages([begun], self._buffers)
             self._skip(count)
         if whole:
             pipe.room_again()

@@ -1,4 +1,4 @@
-"""``hypersocket demo``: each pattern at work over real tcp sockets, in one process.
+"""``hypersocket demo``: each pattern and device at work over real tcp sockets, in one process.
 
 What is delivered is printed, and compared with what should be.
 """
@@ -9,7 +9,22 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from .. import Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub, __version__
+from .. import (
+    Dealer,
+    Pair,
+    Pub,
+    Pull,
+    Push,
+    Rep,
+    Req,
+    Router,
+    Sub,
+    XPub,
+    XSub,
+    __version__,
+    devices,
+)
+from ._outcome import Failed
 
 ANY_PORT = "tcp://127.0.0.1:*"
 
@@ -17,17 +32,17 @@ PATIENCE = 10.0
 """Seconds that one pattern may take. It needs some thousandths."""
 
 
-class DemoFailed(Exception):
+class DemoFailed(Failed):
     """Something other than what was sent has arrived, or nothing."""
 
 
 def run() -> None:
-    """Show every pattern.
+    """Show every pattern and every device.
 
     Raises:
         DemoFailed: one of them did not deliver what it should.
     """
-    print(f"hypersocket {__version__}: each pattern at work, over tcp on 127.0.0.1")
+    print(f"hypersocket {__version__}: each pattern and device at work, over tcp on 127.0.0.1")
     trio.run(_show_all)
     print("\nEvery message arrived where it should.")
 
@@ -70,8 +85,7 @@ async def _request_reply_through_a_queue() -> None:
         for count, worker in enumerate((first, second), 1):
             await worker.connect(back.endpoints[0])
             await back.wait_connected(count)  # so that the first is first in turn
-        nursery.start_soon(_forward, front, back)
-        nursery.start_soon(_forward, back, front)
+        device: devices.Device = await nursery.start(devices.queue, front, back)
         heard: list[tuple[str, bytes]] = []
         nursery.start_soon(_square, "worker 1", first, heard)
         nursery.start_soon(_square, "worker 2", second, heard)
@@ -86,12 +100,15 @@ async def _request_reply_through_a_queue() -> None:
             _delivered(heard_by, name, reply, square)
             if heard_by != worker_name:
                 raise DemoFailed(f"it was the turn of {worker_name}, not of {heard_by}")
+        await _stopped(device)
         nursery.cancel_scope.cancel()
 
 
-async def _forward(source: Router | Dealer, sink: Router | Dealer) -> None:
-    async for frames in source.multipart():
-        await sink.send_multipart(frames)
+async def _stopped(device: devices.Device) -> None:
+    """Stop a device, and check that nothing was left in it."""
+    result = await device.stop()
+    if not result.complete:
+        raise DemoFailed(f"the {device.name} has not delivered all that it had accepted: {result}")
 
 
 async def _square(name: str, worker: Rep, heard: list[tuple[str, bytes]]) -> None:
@@ -122,23 +139,22 @@ async def _publish_subscribe_through_a_forwarder() -> None:
         XPub(bind=ANY_PORT) as back,
         Pub(connect=front.endpoints) as publisher,
         Sub(connect=back.endpoints, subscribe="price") as trader,
+        Sub(connect=back.endpoints, subscribe=["price", "gossip"]) as reporter,
         trio.open_nursery() as nursery,
     ):
-        subscription = await back.recv()
-        _delivered(
-            "trader", "forwarder", b"subscription to " + subscription[1:], b"subscription to price"
-        )
-        await front.send(subscription)
+        device: devices.Device = await nursery.start(devices.forwarder, front, back)
+        # Subscriptions travel upstream, each once, and the publisher sends nothing else.
         await publisher.wait_subscribed("price")
-        nursery.start_soon(_pass_on, front, back)
-        await publisher.send_many([b"gossip", b"price 42"])
+        await publisher.wait_subscribed("gossip")
+        await back.wait_subscribed("price", 2)
+        await publisher.send_many([b"weather rain", b"gossip she has left", b"price 42"])
         _delivered("publisher", "trader", await trader.recv(), b"price 42")
-        nursery.cancel_scope.cancel()
-
-
-async def _pass_on(source: XSub, sink: XPub) -> None:
-    async for frames in source.multipart():
-        await sink.send_multipart(frames)
+        for message in (b"gossip she has left", b"price 42"):
+            _delivered("publisher", "reporter", await reporter.recv(), message)
+        carried = device.stats().frontend.messages_in
+        if carried != 2:
+            raise DemoFailed(f"2 messages were wanted, and the forwarder was sent {carried}")
+        await _stopped(device)
 
 
 async def _pipeline() -> None:
@@ -158,6 +174,24 @@ async def _pipeline() -> None:
             jobs = [await worker.recv() for _ in range(3)]
             expected = b", ".join(str(first_job + 3 * turn).encode() for turn in range(3))
             _delivered("source", name, b"jobs " + b", ".join(jobs), b"jobs " + expected)
+
+
+async def _pipeline_through_a_streamer() -> None:
+    async with (
+        Pull(bind=ANY_PORT) as front,
+        Push(bind=ANY_PORT) as back,
+        Push(connect=front.endpoints) as mine,
+        Push(connect=front.endpoints) as quarry,
+        Pull(connect=back.endpoints) as smelter,
+        trio.open_nursery() as nursery,
+    ):
+        device: devices.Device = await nursery.start(devices.streamer, front, back)
+        for name, source, load in (("mine", mine, b"ore"), ("quarry", quarry, b"stone")):
+            for number in range(1, 4):
+                await source.send(b"%s %d" % (load, number))
+            for number in range(1, 4):
+                _delivered(name, "smelter", await smelter.recv(), b"%s %d" % (load, number))
+        await _stopped(device)
 
 
 async def _pair() -> None:
@@ -181,5 +215,6 @@ PATTERNS: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
         _publish_subscribe_through_a_forwarder,
     ),
     ("Pipeline (PUSH, PULL)", _pipeline),
+    ("Pipeline through a streamer (PUSH, PULL, PUSH, PULL)", _pipeline_through_a_streamer),
     ("Exclusive pair (PAIR)", _pair),
 )

@@ -293,6 +293,7 @@ class SocketHost:
         try:
             for pipe in binding.pipes:
                 pipe.closing = True
+                pipe.takes_rest = self._socket._takes_rest
             with trio.move_on_at(deadline):
                 while not all(pipe.flushed for pipe in binding.pipes):
                     await self._changed.park()

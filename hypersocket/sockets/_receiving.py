@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Any, Literal, Self
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal, Self, TypeAlias, cast
 
 import outcome
 import trio
@@ -15,21 +15,27 @@ from .._option_groups import ReceiveOptions
 from ..transports._poller import Wait
 from ._socket import Socket, cost_of
 
-Form = Literal["single", "multipart", "many"]
+Form = Literal["single", "multipart", "many", "any"]
 
-_AT_ONCE = 1024
+Take: TypeAlias = Callable[[list[Message]], bool]
+"""Is given messages in place of a task, and says whether it goes on."""
+
+_AT_ONCE = 256
 """A batch ends with so many messages, or with those that were there if they are more."""
 
 
 class _Waiter(Wait):
     """A task that waits for messages."""
 
-    __slots__ = ("form", "most")
+    __slots__ = ("form", "most", "take")
 
-    def __init__(self, queue: deque[_Waiter], form: Form, most: int) -> None:
+    def __init__(
+        self, queue: deque[_Waiter], form: Form, most: int, take: Take | None = None
+    ) -> None:
         super().__init__(lambda: queue.remove(self))
         self.form: Form = form
         self.most = most
+        self.take = take
 
 
 class Receiver(ReceiveOptions, Socket):
@@ -105,7 +111,10 @@ class Receiver(ReceiveOptions, Socket):
 
     @trio.lowlevel.enable_ki_protection  # between queue and wait; a checkpoint tells of it
     async def _recv(self, form: Form, most: int) -> Any:
-        await self._breathe()
+        if self._budget.left > 0:
+            self._budget.left -= 1
+        else:
+            await self._breathe()
         self._check_open()
         self._check_may_receive()
         while not self._receivers:
@@ -139,8 +148,37 @@ class Receiver(ReceiveOptions, Socket):
             raise trio.WouldBlock
         return taken
 
-    def _take(self, form: Form, most: int) -> bytes | list[bytes] | None:
+    @trio.lowlevel.enable_ki_protection
+    async def _pass_on(self, take: Take, most: int) -> None:
+        """Have all that comes given to ``take``, until that returns False.
+
+        For devices: what is read here is on its way out before any task is woken.
+
+        Args:
+            take: is given lists of so many single-part messages, or of one of any kind. They
+                belong to it; and it does not raise.
+            most: how many.
+
+        It is a checkpoint only where it has to wait. Cancelled, nothing is lost: what was taken
+        was given to ``take``.
+
+        Raises:
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+        """
+        self._check_open()
+        self._check_may_receive()
+        if not self._receivers:
+            while (taken := self._take("any", most)) is not None:
+                if not take(taken):
+                    return
+        waiter = _Waiter(self._receivers, "any", most, take)
+        self._receivers.append(waiter)
+        await self._host.poller.wait(waiter)
+
+    def _take(self, form: Form, most: int) -> Any:
         """Take what a task asks for, or None if there is nothing."""
+        if form == "any":
+            return self._take_any(most)
         if form == "many":
             return self._take_many(most)
         message = self._peek()
@@ -153,6 +191,15 @@ class Receiver(ReceiveOptions, Socket):
             raise _several_parts(message)
         self._consume()
         return message
+
+    def _take_any(self, most: int) -> list[Message] | None:
+        if not self._head and most > 1 and (singles := self._fetch_singles(most)):
+            return cast("list[Message]", singles)
+        message = self._peek()
+        if message is None:
+            return None
+        self._consume()
+        return [message]
 
     def _take_many(self, most: int) -> list[bytes] | None:
         taken: list[bytes] = []
@@ -214,6 +261,10 @@ class Receiver(ReceiveOptions, Socket):
                         self._goes_on = False
                         continue
                     return
+                if waiter.take is not None and waiter.take(taken):
+                    self._host.poller.has_served = True
+                    self._receivers.rotate(-1)  # whoever waits beside it has a turn, too
+                    continue
                 result = outcome.Value(taken)
             self._receivers.popleft()
             self._host.poller.wake(waiter, result)

@@ -79,7 +79,10 @@ class Sender(SendOptions, Socket):
 
     @trio.lowlevel.enable_ki_protection  # between queue and wait; a checkpoint tells of it
     async def _send(self, messages: list[Message]) -> None:
-        await self._breathe()
+        if self._budget.left > 0:
+            self._budget.left -= 1
+        else:
+            await self._breathe()
         self._check_open()
         self._check_may_send(messages)
         if self._accepts_now(messages):
@@ -94,6 +97,15 @@ class Sender(SendOptions, Socket):
         self._check_may_send([message])
         if not self._accepts_now([message]):
             raise trio.WouldBlock
+
+    def _send_now(self, messages: list[Message]) -> bool:
+        """Send messages, which the socket owns from now on: all, or none where there is no room.
+
+        Raises as :meth:`send_multipart_nowait`.
+        """
+        self._check_open()
+        self._check_may_send(messages)
+        return self._accepts_now(messages)
 
     def _accepts_now(self, messages: list[Message]) -> bool:
         if self._senders and not self._addressed:

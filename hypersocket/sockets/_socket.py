@@ -62,6 +62,9 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
     socket_type: ClassVar[str]
     """The name of the type in ZMTP (RFC 37, Socket-Type)."""
 
+    _takes_rest = False
+    """Whether an endpoint that is ended is read until its peers have ended, too."""
+
     def __init__(self, *, bind: Endpoints = (), connect: Endpoints = (), **options: Any) -> None:
         if not hasattr(self, "socket_type"):
             raise TypeError(
@@ -203,7 +206,9 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
         """Stop listening at an endpoint, and end the connections that came by it.
 
         What was sent is written first, for up to ``linger`` seconds; what was received stays
-        readable.
+        readable. A socket that only receives (PULL, SUB, XSUB) tells its peers first, and takes
+        what they had written by then, so that nothing which is under way is lost; where it has
+        no room for that, somebody else should receive meanwhile.
 
         Raises:
             ValueError: the socket is not bound to it; :attr:`endpoints` says to what.
@@ -222,7 +227,7 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
         """Stop connecting to an endpoint, and end its connection.
 
         What was sent is written first, for up to ``linger`` seconds; what was received stays
-        readable.
+        readable; what is under way is treated as by :meth:`unbind`.
 
         Raises:
             ValueError: the socket does not connect to it.
@@ -296,6 +301,13 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
             raise RuntimeError("the socket is not open: use it inside `async with socket:`")
         if _current_run() is not self._run:
             raise RuntimeError("the socket belongs to another trio.run: make one in this")
+
+    def _feed(self, sink: Socket) -> None:
+        """Have ``sink`` write at once what it is sent as something is read here."""
+        self._host.poller.sinks.append(sink._host.poller)
+
+    def _feed_no_more(self, sink: Socket) -> None:
+        self._host.poller.sinks.remove(sink._host.poller)
 
     async def _breathe(self) -> None:
         """Count one call, and let other tasks run now and then.

@@ -30,6 +30,8 @@ class Subscriber(FairReceiver):
     are told of the first and the last only, and each is told all of them when it connects.
     """
 
+    _takes_rest = True
+
     def _prepare(self) -> None:
         super()._prepare()
         self._topics = PrefixTree()

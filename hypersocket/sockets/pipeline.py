@@ -110,3 +110,4 @@ class Pull(ConflateOptions, FairReceiver):
     """Receives from its PUSH peers, in turn."""
 
     socket_type = "PULL"
+    _takes_rest = True

@@ -30,6 +30,7 @@ from ._traffic import (
     Traffic,
     pauses,
     unacknowledged,
+    unread,
     whole_messages,
 )
 
@@ -38,6 +39,9 @@ MOST_BUFFERS = 1024
 
 TURN_BYTES = 4 * 1024 * 1024
 """Bytes that one flush writes to a peer that takes all at once, before others have their turn."""
+
+QUIET = 0.25
+"""Seconds to wait, before a peer is told of our end, for it to be between two messages."""
 
 TAKES_TURNS = frozenset({"REQ", "REP"})
 """Types that send one message and then wait: nothing is gained by collecting what they send."""
@@ -80,6 +84,7 @@ class FdTraffic(Traffic):
         self._batch_written = 0
         self._timer = -1
         self._timer_at = math.inf
+        self._patient_until = 0.0
 
     def start(self) -> bool:
         """Join the poller."""
@@ -130,6 +135,8 @@ class FdTraffic(Traffic):
         """Write what is left, say that no more comes, and end by ``deadline``."""
         self._finishing = True
         self._reads = True  # even where nobody takes it: see _delivered
+        now = trio.current_time()
+        self._patient_until = now + min(QUIET, (deadline - now) / 2)
         self.flush()
         self._want()
         self._host.start_soon(self._finish, deadline)
@@ -149,20 +156,38 @@ class FdTraffic(Traffic):
         Unix domain socket the peer has what it has read: libzmq, while its queue is full, takes a
         close for an error and reads no more.
         """
-        if self._write_broken:
+        if self._write_broken and not self._pipe.takes_rest:
             return True
         if self._unwritten():
+            return False
+        if self._pipe.takes_rest and not self._is_good_time():
             return False
         self._let_write(False)
         try:
             self._stream.socket.shutdown(socket.SHUT_WR)
         except OSError:
-            return True  # the peer has gone
+            # The peer has gone. What it wrote before is still to be read, if anybody wants it.
+            return not self._pipe.takes_rest
+        if self._pipe.takes_rest:
+            return False  # the peer ends its side when it has learnt of this
         return not unacknowledged(self._fd)
 
     def _unwritten(self) -> bool:
         """Whether messages wait to be written."""
         return bool(self._buffers) or self._pipe.has_outgoing
+
+    def _is_good_time(self) -> bool:
+        """Whether the peer is probably between two messages.
+
+        libzmq forgets a message that it has begun to write when it learns of our end.
+        """
+        if trio.current_time() >= self._patient_until:
+            return True
+        return self._between_messages() and self._pipe.room_in > 0 and not unread(self._fd)
+
+    def _between_messages(self) -> bool:
+        """Whether nothing is held of a message that has not come whole."""
+        return self._conn.between_messages
 
     # Reading
 
@@ -180,7 +205,7 @@ class FdTraffic(Traffic):
 
     def _read(self) -> None:
         try:
-            if self._finishing:
+            if self._finishing and not self._pipe.takes_rest:
                 if not os.read(self._fd, READ_SIZE):
                     self._end(End(Reason.CLOSED_BY_US))
                 return  # nobody will take it; but unread bytes would make the close a reset
@@ -196,6 +221,8 @@ class FdTraffic(Traffic):
             self._fail(error)
             return
         self._digest()
+        if self._finishing and not self._ended:
+            self._delivered()  # it may be the time to tell the peer
 
     def _receive(self) -> None:
         """Read once. Raises what the system does."""

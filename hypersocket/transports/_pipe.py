@@ -119,6 +119,9 @@ class Pipe(PipeQueues):
         self.endpoint = endpoint
         self.dialled = dialled
         self.peer: Peer | None = None
+        # While it is being closed, what the peer had written before it learnt of that still
+        # comes in; else nobody takes it.
+        self.takes_rest = False
         self.subscriptions = 0  # held by the peer; a publisher keeps count
         self._events = Counters()  # connects, disconnects and drops
 

@@ -51,6 +51,7 @@ class Channel(Protocol):
 
     def look(self, seconds: float) -> bool:
         """Whether something is there to be read, or comes within so many seconds."""
+        ...
 
 
 class Timed(Protocol):
@@ -101,11 +102,13 @@ class Poller:
         self._writing: set[int] = set()  # want to be told when they can be written
         self._only = -1  # the one connection that there is, if it wants to be read and no more
         self.dirty: list[Channel] = []  # who has something to write; see flush_soon
+        self.sinks: list[Poller] = []  # whose sockets are sent what is read here, by a device
+        self._is_fed = False  # by one that is serving, and sees to the writing then
         self._followers: OrderedDict[Wait, None] = OrderedDict()
         self._leader: Wait | None = None
         self._keeper_leads = False
         self.breathes = False  # set by a task that lets others run, and goes on then
-        self._served = False
+        self.has_served = False
         self._left = False  # a leader has left since the keeper last looked
         self._watched = -1  # the descriptor that whoever leads waits for
         self._serving = False  # whoever leads is at it, and looks for its own result next
@@ -187,12 +190,13 @@ class Poller:
         """Have a connection written when the running task pauses, with all that comes till then."""
         self.dirty.append(channel)
         if len(self.dirty) == 1:
-            self._flusher.ring()
+            self.ring_flusher()
 
     @trio.lowlevel.enable_ki_protection
     def ring_flusher(self) -> None:
         """Has to be called by who puts the first channel into :attr:`dirty` himself."""
-        self._flusher.ring()
+        if not self._is_fed:
+            self._flusher.ring()
 
     def call_at(self, deadline: float, channel: Timed) -> int:
         """Tell a connection when the time has come; returns what :meth:`cancel` takes."""
@@ -240,7 +244,7 @@ class Poller:
 
     def wake(self, wait: Wait, result: outcome.Outcome[Any]) -> None:
         """Wake a task that waits, which has been taken out of its queue."""
-        self._served = True
+        self.has_served = True
         if wait.leads:
             wait.result = result
             self._call_back()
@@ -340,6 +344,8 @@ class Poller:
         if self._epoll is None:
             return
         self._serving = True
+        for sink in self.sinks:
+            sink._is_fed = True
         try:
             if self._only >= 0:
                 self._channels[self._only].ready(select.EPOLLIN)
@@ -348,6 +354,9 @@ class Poller:
             self._flush_dirty()
         finally:
             self._serving = False
+            for sink in self.sinks:
+                sink._is_fed = False
+                sink._flush()
 
     def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
         for fd, events in ready:
@@ -408,20 +417,20 @@ class Poller:
             await self._keeper.wait(deadline)
         elif self._leader is not None and not self._left:
             await self._keeper.wait(deadline)  # until that one leaves
-            self._served = True
-        elif self._served or self._leader is not None:
+            self.has_served = True
+        elif self.has_served or self._leader is not None:
             # Those who wait often come and go without a word to the keeper.
-            self._served = self._left = False
+            self.has_served = self._left = False
             await trio.sleep_until(min(deadline, trio.current_time() + STANDBY))
         else:
             self._keeper_leads = True
-            self._served = False
+            self.has_served = False
             try:
                 with trio.move_on_at(deadline):
                     await self._watch()
             finally:
                 self._keeper_leads = False
-            if self._served and self._followers:  # by what it has just served
+            if self.has_served and self._followers:  # by what it has just served
                 self._hand_over()
 
     def _tell_time(self) -> None:

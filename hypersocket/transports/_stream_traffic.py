@@ -101,7 +101,7 @@ class StreamTraffic(Traffic):
 
     async def _read_all(self) -> None:
         conn, pipe = self._conn, self._pipe
-        while not self._finishing:
+        while not self._finishing or pipe.takes_rest:
             room = pipe.room_in
             if not room:
                 conn.pause(trio.current_time())
@@ -134,6 +134,9 @@ class StreamTraffic(Traffic):
             elif pipe.has_outgoing:
                 await self._write(pipe.take_outgoing(BATCH_MESSAGES, BATCH_BYTES))
             elif self._finishing:
+                if pipe.takes_rest and isinstance(self._stream, trio.SocketStream):
+                    await self._stream.send_eof()
+                    return  # the peer ends its side when it has learnt of this
                 await self._say_farewell()
                 self._end(End(Reason.CLOSED_BY_US))
                 self._scope.cancel()

@@ -177,6 +177,17 @@ def unacknowledged(fd: int) -> bool:
     return bool(struct.unpack("i", answer)[0])
 
 
+def unread(fd: int) -> bool:
+    """Whether the system has bytes of the peer that were not read."""
+    if sys.platform != "linux" or fd < 0:
+        return False
+    import fcntl
+    import termios
+
+    answer = fcntl.ioctl(fd, termios.FIONREAD, struct.pack("i", 0))
+    return bool(struct.unpack("i", answer)[0])
+
+
 def pauses() -> Iterator[float]:
     """Seconds between two looks at :func:`unacknowledged`, of which the system does not tell."""
     pause = 0.001

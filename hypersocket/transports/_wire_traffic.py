@@ -51,6 +51,9 @@ class WireTraffic(FdTraffic):
     def _unwritten(self) -> bool:
         return self._wire.has_outgoing
 
+    def _between_messages(self) -> bool:
+        return self._wire.between_messages if self._cuts else super()._between_messages()
+
     # Reading
 
     @trio.lowlevel.enable_ki_protection
@@ -111,7 +114,7 @@ class WireTraffic(FdTraffic):
 
     def finish(self, deadline: float) -> None:
         """Write what is left, say that no more comes, and end by ``deadline``."""
-        self._wire.read_no_more()
+        self._wire.read_no_more()  # each read is ours from now on: see _read
         super().finish(deadline)
 
     # Writing

@@ -40,6 +40,7 @@ class PlainCodec:
     def __init__(self, decoder: FrameDecoder) -> None:
         self.decode = decoder.decode
         self.has_data = decoder.has_data
+        self.between_messages = decoder.between_messages
 
     def encode(self, messages: Iterable[Message], out: list[bytes]) -> None:
         """Append the buffers that carry ``messages``."""
@@ -87,6 +88,10 @@ class WrappedCodec:
     def has_data(self) -> bool:
         """Whether bytes wait that were not cut yet."""
         return self._inner.has_data() or self._outer.has_data()
+
+    def between_messages(self) -> bool:
+        """Whether nothing is held of a message, be it uncut or only not yet whole."""
+        return self._inner.between_messages() and self._outer.between_messages()
 
     def encode(self, messages: Iterable[Message], out: list[bytes]) -> None:
         """Append the buffers that carry ``messages``."""

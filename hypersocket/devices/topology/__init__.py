@@ -1,0 +1,39 @@
+"""Topology files: devices, and the sockets around them, composed in one file.
+
+::
+
+    from hypersocket.devices import topology
+
+    await topology.run(topology.load("shop.toml"))
+"""
+
+from __future__ import annotations
+
+from ._child import ChildStatus, DeviceFailed
+from ._errors import Problem, TopologyError
+from ._links import Link, links_of
+from ._load import load, loads
+from ._run import Running, run
+from ._service import load_from
+from ._spec import DeviceSpec, ProgramSpec, SocketSpec, Source, Topology
+from ._svg import graph
+
+__all__ = [
+    "ChildStatus",
+    "DeviceFailed",
+    "DeviceSpec",
+    "Link",
+    "Problem",
+    "ProgramSpec",
+    "Running",
+    "SocketSpec",
+    "Source",
+    "Topology",
+    "TopologyError",
+    "graph",
+    "links_of",
+    "load",
+    "load_from",
+    "loads",
+    "run",
+]

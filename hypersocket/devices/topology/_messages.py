@@ -1,0 +1,123 @@
+"""From what pydantic says to lines for people: which key, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ._errors import NOTHING, Key, did_you_mean
+
+_EXPECTED = {
+    "string_type": "expected text in quotes",
+    "tuple_type": "expected text in quotes, or a list of such",
+    "list_type": "expected a list",
+    "dict_type": "expected a table",
+    "model_type": "expected a table",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a finite number",
+    "bool_type": "expected true or false",
+}
+
+_WHAT = {
+    "kind": "expected 'queue', 'forwarder', 'streamer' or 'proxy'",
+    "type": 'expected a socket type, such as "REQ"',
+}
+
+Finding = tuple[Key, object, str]
+"""Where, the value, and what is wrong with it."""
+
+
+def findings(error: ValidationError, model: type[BaseModel]) -> Iterator[Finding]:
+    """Every mistake that pydantic found, each key once."""
+    seen: set[Key] = set()
+    for detail in error.errors():
+        key, value, text = _finding(detail, model)
+        if key not in seen:
+            seen.add(key)
+            yield key, value, text
+
+
+def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
+    key = _without_union_branches(detail["loc"])
+    value: object = detail["input"]
+    kind = detail["type"]
+    if key and key[-1] == "[key]":
+        named = key[-2]
+        return key[:-1], NOTHING, f"{named!r} is no name: expected letters, digits, '-' and '_'"
+    if kind == "extra_forbidden":
+        return key, value, f"unknown key{did_you_mean(str(key[-1]), _keys_at(key[:-1], model))}"
+    if kind == "missing":
+        what = _WHAT.get(str(key[-1]), "expected a table")
+        return key, NOTHING, f"this is missing: {what}"
+    if kind == "string_pattern_mismatch":
+        return key, value, "this is no name: expected letters, digits, '-' and '_'"
+    if kind == "literal_error":
+        return key, value, _choice(detail, value)
+    if kind in {"greater_than", "greater_than_equal"}:
+        context = detail.get("ctx", {})
+        word = "more than" if kind == "greater_than" else "at least"
+        bound = context["gt"] if kind == "greater_than" else context["ge"]
+        return key, value, f"expected {word} {bound:g}"
+    if key and key[0] == "variables":
+        return key, value, "expected text, a number, true or false"
+    return key, value, _EXPECTED.get(kind, detail["msg"])
+
+
+def _choice(detail: ErrorDetails, value: object) -> str:
+    expected = str(detail.get("ctx", {}).get("expected", ""))
+    choices = [part.strip("' ") for part in expected.replace(" or ", ", ").split(",")]
+    close = did_you_mean(str(value), [choice.lower() for choice in choices])
+    hint = ""
+    if "did you mean" in close:
+        meant = next(choice for choice in choices if repr(choice.lower()) in close)
+        hint = f"; did you mean {meant!r}?"
+    return f"expected {expected}{hint}"
+
+
+def _table_at(key: Key, model: type[BaseModel]) -> type[BaseModel] | None:
+    """The model of the table that a key leads to."""
+    current: Any = model
+    for part in key:
+        if _is_model(current):
+            field = current.model_fields.get(str(part))
+            current = _inner(field.annotation) if field is not None else None
+        elif current is not None:  # a table of tables: any name leads to the same
+            current = current[0]
+    return current if isinstance(current, type) else None
+
+
+def _is_model(what: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(what, type) and issubclass(what, BaseModel)
+
+
+def _inner(annotation: Any) -> Any:
+    """What an annotation comes down to: a model, or a model in a list for a table of models."""
+    if _is_model(annotation):
+        return annotation
+    arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
+    if getattr(annotation, "__origin__", None) is dict:
+        return [_inner(arguments[1])]
+    for argument in arguments:
+        found = _inner(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _keys_at(key: Key, model: type[BaseModel]) -> list[str]:
+    table = _table_at(key, model)
+    return list(table.model_fields) if table is not None else []
+
+
+def _without_union_branches(loc: Key) -> Key:
+    """Pydantic puts the tried member of a union after the key; people have not written it."""
+    if loc[:1] == ("variables",):
+        return loc[:2]
+    return tuple(part for part in loc if part != "function-before[_endpoint_only(), SocketTable]")

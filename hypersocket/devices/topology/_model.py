@@ -1,0 +1,199 @@
+"""The keys of a topology file: their types, their defaults and what they mean.
+
+The reference in the documentation is made of these declarations.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from ._spec import Balance, Kind, Restart
+
+SocketType: TypeAlias = Literal[
+    "REQ", "REP", "DEALER", "ROUTER", "PUB", "SUB", "XPUB", "XSUB", "PUSH", "PULL", "PAIR"
+]
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _endpoint_only(value: Any) -> Any:
+    return cast("object", value) if isinstance(value, dict) else {"bind": value}
+
+
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+Several: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SocketTable(_Table):
+    """The sockets of a device: `frontend`, `backend`, `capture`, `control` and `monitor`.
+
+    For the last three, an endpoint or a list of them stands for a table with `bind`.
+    """
+
+    type: SocketType | None = Field(
+        None,
+        description="The socket type. What follows from the device's `kind` need not be written:"
+        " a queue has ROUTER and DEALER, a forwarder XSUB and XPUB, a streamer PULL and PUSH;"
+        " a capture socket is a PUB, a control socket a REP, a monitor socket an XPUB.",
+    )
+    bind: Several = Field(
+        (),
+        description="Endpoints to listen at: one, or a list.",
+    )
+    connect: Several = Field(
+        (),
+        description="Endpoints to connect to: one, or a list. `NAME.frontend`, `NAME.backend` and"
+        " so on stand for the first endpoint that this socket of a device binds, and `NAME` for"
+        " that of one in `[sockets.NAME]`.",
+    )
+    subscribe: Several = Field(
+        (),
+        description='Topics, for a SUB; `""` is every message.',
+    )
+    options: dict[str, Any] = Field(
+        {},
+        description="Options of the socket type, by the names and in the units of the table of"
+        " options. Text stands for bytes.",
+    )
+
+
+Attached: TypeAlias = Annotated[SocketTable, BeforeValidator(_endpoint_only)]
+
+
+class DeviceTable(_Table):
+    """`[devices.NAME]`: a device, which `hypersocket run` runs.
+
+    `NAME` is of letters, digits, `-` and `_`.
+    """
+
+    kind: Kind = Field(description="Which device it is.")
+    frontend: SocketTable = Field(description="The socket towards clients, publishers or sources.")
+    backend: SocketTable = Field(description="The socket towards services, subscribers or sinks.")
+    balance: Balance = Field(
+        "round-robin",
+        description="How a queue chooses among services: in turn, or the one with the fewest"
+        " requests that it has not answered.",
+    )
+    capture: Attached | None = Field(
+        None, description="A socket that is sent a copy of every message."
+    )
+    control: Attached | None = Field(
+        None,
+        description="A socket that takes `PAUSE`, `RESUME`, `TERMINATE` and `STATISTICS`. A device"
+        " that was terminated stays so until the topology is started again.",
+    )
+    monitor: Attached | None = Field(
+        None, description="A socket that publishes the device's events and statistics."
+    )
+    monitor_interval: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds between two publications of statistics.",
+    )
+    metrics: str | None = Field(
+        None,
+        description="`HOST:PORT` at which the device's counters are served as OpenMetrics. Devices"
+        " with the same one share it.",
+    )
+    part: Name | None = Field(
+        None,
+        description="The part of the topology that the device belongs to, such as a machine or a"
+        " site. `--only` takes names of parts as well as of devices; the picture draws the parts"
+        " apart.",
+    )
+    host: str | None = Field(
+        None,
+        description="The host name or address by which others reach the device: what references"
+        " to its tcp endpoints have in place of `*` or of what was bound.",
+    )
+    label: str | None = Field(None, description="A few words for the picture.")
+    restart: Restart = Field(
+        "backoff",
+        description="What happens when the device has failed: it is started again after a pause,"
+        " or everything is stopped and the run fails.",
+    )
+    restart_ivl: Seconds = Field(
+        0.5,
+        description="Seconds before the first restart. Each next pause is twice as long; each is"
+        " shortened by a random part of up to a half.",
+    )
+    restart_ivl_max: Seconds = Field(
+        30.0, description="Seconds that the pause between restarts may grow to."
+    )
+
+
+class PlainSocketTable(_Table):
+    """`[sockets.NAME]`: a socket of a program that is not run from this file.
+
+    It is checked and drawn, others can refer to it, and its program can open it with
+    `topology.socket("NAME")`, so that the file is the only place that knows addresses.
+    """
+
+    type: SocketType = Field(description="The socket type.")
+    bind: Several = Field((), description="Endpoints to listen at: one, or a list.")
+    connect: Several = Field(
+        (), description="Endpoints or references to connect to, as those of a device's socket."
+    )
+    subscribe: Several = Field((), description='Topics, for a SUB; `""` is every message.')
+    options: dict[str, Any] = Field({}, description="Options of the socket type.")
+    program: Name | None = Field(
+        None,
+        description="The program that has the socket, for the picture: sockets of one program are"
+        " drawn together. By default the socket's own name.",
+    )
+    count: int = Field(1, ge=1, description="How many such programs there are, for the picture.")
+    part: Name | None = Field(None, description="The part of the topology that it belongs to.")
+    host: str | None = Field(None, description="The host by which others reach it.")
+    label: str | None = Field(None, description="A few words for the picture.")
+
+
+class TopologyTable(_Table):
+    """The file as a whole."""
+
+    title: str = Field("", description="What the topology is; the heading of its picture.")
+    include: Several = Field(
+        (),
+        description="Address maps: TOML files that hold nothing but `[variables]`, as paths"
+        " relative to this one. Their values go before those of this file, and the later before"
+        " the earlier. `${env:NAME}` is replaced in the paths.",
+    )
+    variables: dict[str, str | int | float | bool] = Field(
+        {},
+        description="Values for `${name}` anywhere in the file, in other variables too. What the"
+        " caller gives goes before what an address map says, and that before what stands here.",
+    )
+    devices: dict[Name, DeviceTable] = Field({}, description="The devices, `[devices.NAME]`.")
+    sockets: dict[Name, PlainSocketTable] = Field(
+        {}, description="Sockets of other programs, `[sockets.NAME]`."
+    )
+    gateways: dict[str, Any] = Field(
+        {},
+        description="Gateways to other protocols. There are none yet: a later version of"
+        " hypersocket will have the AMQP gateway.",
+    )
+
+
+class AddressMap(_Table):
+    """An included file."""
+
+    variables: dict[str, str | int | float | bool] = Field({}, description="Values.")
+
+
+TABLES: tuple[type[BaseModel], ...] = (TopologyTable, DeviceTable, SocketTable, PlainSocketTable)
+"""What the reference describes, in its order."""
