@@ -331,8 +331,9 @@ class TestReading:
             assert compiled.take(count) == taken
             got += taken
             assert compiled.seen() == plain.seen()
-        for rig in made:
-            if ends and not rig.backlog:
+        # How much the system takes of what is behind a full queue is not the same each time.
+        if ends and not any(rig.backlog for rig in made):
+            for rig in made:
                 rig.far.close()
         while True:
             found = plain.drain()
