@@ -19,6 +19,7 @@ import math
 import select
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any, Protocol
 
@@ -176,7 +177,9 @@ class Poller:
         if fd in self._resting:
             self._resting.remove(fd)
         else:
-            self._epoll.unregister(fd)
+            # A descriptor that was closed first has left the set by itself.
+            with suppress(OSError):
+                self._epoll.unregister(fd)
         self._writing.discard(fd)
         self._look_again()
         if not self._channels:
