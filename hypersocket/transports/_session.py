@@ -197,6 +197,9 @@ class Session:
                 if reply:
                     await self._stream.send_all(reply)
                 if happened:
+                    # What came may have been on its way to this task when it was ended: then
+                    # there is nobody to carry messages for.
+                    await trio.lowlevel.checkpoint_if_cancelled()
                     return self._establish(happened)
         raise HandshakeError(
             "the peer did not finish its handshake in time", Reason.HANDSHAKE_TIMEOUT
