@@ -26,8 +26,8 @@ from typing import Any, Protocol
 import outcome
 import trio
 
-from .._speedups import forget_shared
-from ._busy_poll import BusyPoll
+from .._speedups import MOST_LOOKED_AT, forget_shared, look
+from ._busy_poll import IN_A_ROW, BusyPoll, Run, current_run
 
 AVAILABLE = hasattr(select, "epoll")
 
@@ -49,10 +49,6 @@ class Channel(Protocol):
 
     def flush(self) -> None:
         """Write what waits to be written."""
-
-    def look(self, seconds: float) -> bool:
-        """Whether something is there to be read, or comes within so many seconds."""
-        ...
 
 
 class Timed(Protocol):
@@ -97,6 +93,7 @@ class Poller:
         self._start_soon = start_soon
         self.available = AVAILABLE
         self.busy_poll = BusyPoll(0.0)
+        self._run = Run()  # replaced by the one that all sockets of the run have
         self._epoll: select.epoll | None = None
         self._channels: dict[int, Channel] = {}
         self._resting: set[int] = set()  # want to be told of nothing; not in the epoll set
@@ -111,7 +108,8 @@ class Poller:
         self.breathes = False  # set by a task that lets others run, and goes on then
         self.has_served = False
         self._left = False  # a leader has left since the keeper last looked
-        self._watched = -1  # the descriptor that whoever leads waits for
+        self.watched = -1  # the descriptor that whoever leads waits for
+        self.woke = False
         self._serving = False  # whoever leads is at it, and looks for its own result next
         self._deadlines: list[tuple[float, int]] = []  # a heap
         self._timers: dict[int, Timed] = {}  # those of its entries that were not cancelled
@@ -131,6 +129,7 @@ class Poller:
         """
         if self._epoll is None:
             self._epoll = select.epoll()
+            self._run = current_run()
         try:
             self._epoll.register(fd, select.EPOLLIN)
         except OSError:
@@ -199,6 +198,7 @@ class Poller:
     def ring_flusher(self) -> None:
         """Has to be called by who puts the first channel into :attr:`dirty` himself."""
         if not self._is_fed:
+            self._run.unwritten[self] = None
             self._flusher.ring()
 
     def call_at(self, deadline: float, channel: Timed) -> int:
@@ -247,7 +247,7 @@ class Poller:
 
     def wake(self, wait: Wait, result: outcome.Outcome[Any]) -> None:
         """Wake a task that waits, which has been taken out of its queue."""
-        self.has_served = True
+        self.has_served = self.woke = True
         if wait.leads:
             wait.result = result
             self._call_back()
@@ -258,17 +258,15 @@ class Poller:
     async def _lead(self, wait: Wait) -> Any:
         self._leader = wait
         wait.leads = True
-        busy = self.busy_poll
         try:
-            self._flush()
-            if busy.pays and self._only >= 0 and busy.alone():
-                self._look(busy)
+            self.write()
+            in_a_row = 0
             while wait.result is None and self._channels:
-                busy.begin_wait()
-                try:
-                    await self._watch()
-                finally:
-                    busy.end_wait()
+                if in_a_row < IN_A_ROW and self._look():
+                    in_a_row += 1
+                else:
+                    in_a_row = 0
+                    await self._sleep()
         except trio.Cancelled:
             # A message that is ours already is not given back; a cancellation finds the task at
             # its next checkpoint.
@@ -288,12 +286,41 @@ class Poller:
             return await self._follow(wait)
         return wait.result.unwrap()
 
-    def _look(self, busy: BusyPoll) -> None:
-        """Serve what comes within a moment."""
-        came = self._channels[self._only].look(busy.seconds)
-        busy.looked(came)
-        if came:
+    def _look(self) -> bool:
+        """Serve what comes within a moment, to any socket of the run that is waited for.
+
+        Returns:
+            Whether to look again, rather than sleep, if this has not brought what is waited for.
+        """
+        busy = self.busy_poll
+        if not busy.pays or self._only < 0:
+            return False
+        for poller in tuple(self._run.unwritten):  # those who would do it could not run
+            poller.write()
+        waiting = tuple(self._run.waiting)
+        if len(waiting) >= MOST_LOOKED_AT:
+            return False
+        found = look((self._only, *(poller.watched for poller in waiting)), busy.seconds)
+        busy.looked(found >= 0)
+        if found < 0:
+            return False
+        if found == 0:
             self._serve()
+            return True
+        other = waiting[found - 1]
+        other.woke = False
+        other.serve()
+        return not other.woke
+
+    async def _sleep(self) -> None:
+        """Wait in the system, and serve what is ready."""
+        self._run.waiting[self] = None
+        self.busy_poll.begin_wait()
+        try:
+            await self._watch()
+        finally:
+            self.busy_poll.end_wait()
+            del self._run.waiting[self]
 
     async def _watch(self) -> None:
         """Wait until connections are ready, and serve them; or until :meth:`_call_back`."""
@@ -301,19 +328,19 @@ class Poller:
             raise trio.ClosedResourceError("the socket was closed")
         # The set can be waited for like a connection. Where there is but one, that costs less.
         watched = self._only if self._only >= 0 else self._epoll.fileno()
-        self._watched = watched
+        self.watched = watched
         try:
             await trio.lowlevel.wait_readable(watched)
         except trio.ClosedResourceError:
             return
         finally:
-            self._watched = -1
+            self.watched = -1
         self._serve()
 
     def _call_back(self) -> None:
         """Have whoever leads look up from the descriptor. It cannot be cancelled before that."""
-        if self._watched >= 0:
-            trio.lowlevel.notify_closing(self._watched)
+        if self.watched >= 0:
+            trio.lowlevel.notify_closing(self.watched)
 
     def _look_again(self) -> None:
         """See whether there is one connection alone, which wants to be read and nothing else."""
@@ -359,7 +386,7 @@ class Poller:
             self._serving = False
             for sink in self.sinks:
                 sink._is_fed = False
-                sink._flush()
+                sink.write()
 
     def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
         for fd, events in ready:
@@ -368,7 +395,10 @@ class Poller:
             if (channel := self._channels.get(fd)) is not None:
                 channel.ready(events)
 
-    def _flush(self) -> None:
+    @trio.lowlevel.enable_ki_protection
+    def write(self) -> None:
+        """Write what waits to be written."""
+        self._run.unwritten.pop(self, None)
         self._serving = True
         try:
             self._flush_dirty()
@@ -387,6 +417,7 @@ class Poller:
         while self._channels:
             await self._flusher.wait(math.inf)
             await self._let_gather()
+            self._run.unwritten.pop(self, None)
             self._flush_dirty()
         self._flushes = False
 
