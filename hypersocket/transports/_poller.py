@@ -14,13 +14,11 @@ a moment, for taking the descriptor from it would cost them more than they gain.
 
 from __future__ import annotations
 
-import heapq
 import math
 import select
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import count
 from typing import Any, Protocol
 
 import outcome
@@ -28,6 +26,8 @@ import trio
 
 from .._speedups import MOST_LOOKED_AT, forget_shared, look
 from ._busy_poll import IN_A_ROW, BusyPoll, Run, current_run
+from ._timers import Timed, Timers
+from ._waits import Bell, Wait
 
 AVAILABLE = hasattr(select, "epoll")
 
@@ -49,33 +49,6 @@ class Channel(Protocol):
 
     def flush(self) -> None:
         """Write what waits to be written."""
-
-
-class Timed(Protocol):
-    """Who waits for a deadline."""
-
-    def time_is_up(self, now: float) -> None:
-        """The deadline it asked for has come. Does not raise."""
-
-
-class Wait:
-    """A task that waits for a socket, in a queue of the socket's own.
-
-    Args:
-        withdraw: takes it out of that queue; called when the wait is cancelled.
-    """
-
-    __slots__ = ("_task", "leads", "result", "withdraw")
-
-    def __init__(self, withdraw: Callable[[], None]) -> None:
-        self.withdraw = withdraw
-        self.leads = False
-        self.result: outcome.Outcome[Any] | None = None
-        self._task = trio.lowlevel.current_task()
-
-    def reschedule(self, value: outcome.Outcome[Any]) -> None:
-        """Wake the task, which follows."""
-        trio.lowlevel.reschedule(self._task, value)
 
 
 class _Lead:
@@ -111,13 +84,11 @@ class Poller:
         self.watched = -1  # the descriptor that whoever leads waits for
         self.woke = False
         self._serving = False  # whoever leads is at it, and looks for its own result next
-        self._deadlines: list[tuple[float, int]] = []  # a heap
-        self._timers: dict[int, Timed] = {}  # those of its entries that were not cancelled
-        self._numbers = count()
+        self.timers = Timers()
         self._keeps = False
         self._flushes = False
-        self._keeper = _Bell()
-        self._flusher = _Bell()
+        self._keeper = Bell()
+        self._flusher = Bell()
 
     # Connections
 
@@ -203,10 +174,8 @@ class Poller:
 
     def call_at(self, deadline: float, channel: Timed) -> int:
         """Tell a connection when the time has come; returns what :meth:`cancel` takes."""
-        first = self._deadlines[0][0] if self._deadlines else math.inf
-        number = next(self._numbers)
-        self._timers[number] = channel
-        heapq.heappush(self._deadlines, (deadline, number))
+        first = self.timers.next_deadline
+        number = self.timers.add(deadline, channel)
         if deadline < first:
             self._keeper.ring()
             if self._keeper_leads:
@@ -215,10 +184,7 @@ class Poller:
 
     def cancel(self, number: int) -> None:
         """Forget a timer, unless it is over: nothing holds its connection any more."""
-        self._timers.pop(number, None)
-        if len(self._deadlines) > 2 * len(self._timers) + 16:
-            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._timers]
-            heapq.heapify(self._deadlines)
+        self.timers.cancel(number)
 
     # Waiting
 
@@ -438,7 +404,8 @@ class Poller:
         try:
             while self._channels:
                 await self._keep_once()
-                self._tell_time()
+                self.timers.tell(trio.current_time())
+                self._flush_dirty()
         except BaseException:
             self._close()
             raise
@@ -446,7 +413,7 @@ class Poller:
         self._close_when_idle()
 
     async def _keep_once(self) -> None:
-        deadline = self._deadlines[0][0] if self._deadlines else math.inf
+        deadline = self.timers.next_deadline
         if not self._channels:
             await self._keeper.wait(deadline)
         elif self._leader is not None and not self._left:
@@ -467,14 +434,6 @@ class Poller:
             if self.has_served and self._followers:  # by what it has just served
                 self._hand_over()
 
-    def _tell_time(self) -> None:
-        now = trio.current_time()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            channel = self._timers.pop(heapq.heappop(self._deadlines)[1], None)
-            if channel is not None:
-                channel.time_is_up(now)
-        self._flush_dirty()
-
     def _close_when_idle(self) -> None:
         if not self._channels and self._leader is None and not self._keeps:
             self._close()
@@ -484,36 +443,3 @@ class Poller:
             self._call_back()
             self._epoll.close()
             self._epoll = None
-
-
-class _Bell:
-    """Wakes the one task that waits for it; a ring that nobody waits for is kept."""
-
-    def __init__(self) -> None:
-        self._task: trio.lowlevel.Task | None = None
-        self._rung = False
-
-    @property
-    def waits(self) -> bool:
-        return self._task is not None
-
-    def ring(self) -> None:
-        if self._task is not None:
-            trio.lowlevel.reschedule(self._task)
-            self._task = None
-        else:
-            self._rung = True
-
-    async def wait(self, deadline: float) -> None:
-        if self._rung:
-            self._rung = False
-            await trio.lowlevel.checkpoint()
-            return
-        self._task = trio.lowlevel.current_task()
-
-        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            self._task = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        with trio.move_on_at(deadline):
-            await trio.lowlevel.wait_task_rescheduled(abort)
