@@ -523,6 +523,40 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}: cannot read it: it is not UTF-8 text"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("title = " + "[" * 5000 + "]" * 5000, "tables and lists are nested more than 32 deep"),
+        ("a" + ".a" * 5000 + " = 1", "tables and lists are nested more than 32 deep"),
+        ("title = " + "9" * 5000, "this is no TOML: Exceeds the limit"),
+    ],
+    ids=["lists", "tables", "digits"],
+)
+def test_what_no_parser_likes(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TopologyError) as caught:
+        topology.load(path)
+    assert str(caught.value).startswith(f"{path}: {told}")
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text('include = "a\\u0000b"\n' + QUEUE, encoding="utf-8")
+    with pytest.raises(TopologyError) as caught:
+        topology.load(path)
+    assert caught.value.key == "include"
+    assert "cannot read it: embedded null" in str(caught.value)
+
+
+def test_a_mark_at_the_beginning_is_no_mistake(tmp_path: Path) -> None:
+    """Some editors begin a file of UTF-8 with a byte order mark."""
+    (tmp_path / "map.toml").write_text("[variables]\na = 1\n", encoding="utf-8-sig")
+    path = tmp_path / "t.toml"
+    path.write_text("include = 'map.toml'\n" + QUEUE, encoding="utf-8-sig")
+    assert list(topology.load(path).devices) == ["q"]
+
+
 def test_a_wrong_address_map_is_the_one_that_is_named(tmp_path: Path) -> None:
     (tmp_path / "map.toml").write_text("[variables]\na = 1\n\n[devices.x]\n")
     path = tmp_path / "t.toml"

@@ -38,7 +38,7 @@ async def running(what: Topology | str, **how: Any) -> AsyncIterator[Running]:
     loaded = what if isinstance(what, Topology) else topology.loads(what)
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            run = partial(topology.run, loaded, signals=False, **how)
+            run = partial(topology.run, loaded, **{"signals": False, **how})
             one: Running = await nursery.start(run)
             yield one
             one.stop_soon()
@@ -372,6 +372,22 @@ async def test_signals(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
             os.kill(os.getpid(), signal.SIGTERM)
     assert "SIGTERM: stopping" in caplog.text
     assert "two: stopped, with nothing left undelivered" in caplog.text
+
+
+async def test_whatever_goes_wrong_when_reading_again_what_runs_runs_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    path = tmp_path / "t.toml"
+    path.write_text(ONE)
+    async with running(topology.load(path), signals=True) as one:
+        monkeypatch.setattr("hypersocket.devices.topology._run.load", fail)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: "could not be read again" in caplog.text)
+        assert "ZeroDivisionError" in caplog.text
+        await passes("one")
 
 
 async def test_a_second_signal_does_not_wait(caplog: pytest.LogCaptureFixture) -> None:

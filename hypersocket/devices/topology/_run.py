@@ -169,7 +169,7 @@ class Running:
                 await self._start(selected[name], first_must_succeed=False)
             try:
                 await self._metrics.update()
-            except (HypersocketError, OSError) as error:
+            except (HypersocketError, OSError, ImportError) as error:
                 logger.error("metrics are not served: %s", error)  # noqa: TRY400 - says it all
         self._end_if_none_left()
         return [
@@ -216,6 +216,9 @@ class Running:
             logger.error(  # noqa: TRY400 - the error says all there is to say
                 "the topology was read again and is wrong, so that the old one runs on:\n%s", error
             )
+        except Exception:
+            # Whatever it is, what runs is not to die of it.
+            logger.exception("the topology could not be read again; what runs, runs on")
         else:
             logger.info("%s was read again: %s", self._topology.file, "; ".join(done))
 
