@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import cast
@@ -78,10 +79,18 @@ def messages(number: int) -> str:
     return f"{number} message{'' if number == 1 else 's'}"
 
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""What could command the terminal: texts may come from peers and from files."""
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\x{ord(match.group()):02x}"
+
+
 def say(text: str, who: str = "hypersocket") -> int:
     """Write one line to standard error; returns the exit status of a failure."""
     if cast("object", sys.stderr) is not None:
-        line = " ".join(f"{who}: {text}".split())
+        line = _CONTROLS.sub(_escape, " ".join(f"{who}: {text}".split()))
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
     return FAILED

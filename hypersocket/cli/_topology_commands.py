@@ -15,7 +15,7 @@ import trio
 from ._command import Command
 from ._logging import verbose_option
 from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
-from ._types import split_options
+from ._types import check_address, split_options
 
 if TYPE_CHECKING:
     from ..devices.topology import Topology
@@ -92,6 +92,8 @@ def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: s
 
     SIGHUP reads the file again. SIGINT and SIGTERM end it, when all that was accepted is handed on.
     """
+    if metrics is not None:
+        check_address(metrics, "--metrics")
 
     def work(loaded: Topology) -> int:
         from ..devices import topology

@@ -382,7 +382,7 @@ async def test_whatever_goes_wrong_when_reading_again_what_runs_runs_on(
 
     path = tmp_path / "t.toml"
     path.write_text(ONE)
-    async with running(topology.load(path), signals=True) as one:
+    async with running(topology.load(path), signals=True):
         monkeypatch.setattr("hypersocket.devices.topology._run.load", fail)
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: "could not be read again" in caplog.text)
