@@ -15,7 +15,7 @@ import trio
 from ._command import Command
 from ._logging import verbose_option
 from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
-from ._types import check_address, split_options
+from ._types import check_address, check_endpoints, split_options
 
 if TYPE_CHECKING:
     from ..devices.topology import Topology
@@ -52,6 +52,8 @@ def _loaded(file: str, values: dict[str, str]) -> Topology:
 def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[str, ...]) -> Work:
     """Load the file and work with it. A line for each mistake in it, and the exit status 2."""
     values = split_options(variables, "--set")
+    if "://" in file:
+        check_endpoints([file.partition("#")[0]], "TOPOLOGY.toml", binding=False)
 
     def load_and_work() -> int:
         from ..devices import topology

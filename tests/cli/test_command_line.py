@@ -129,6 +129,8 @@ STREAMER = f"streamer --frontend {TCP} --backend {TCP}"
         (f"{STREAMER} --interval inf", "hypersocket streamer", "'inf': expected more than 0"),
         (f"{STREAMER} --name {'x' * 256}", "hypersocket streamer", "expected 1 to 255 bytes"),
         (f"{STREAMER} --name \udcff", "hypersocket streamer", "cannot be encoded"),
+        ("run tcp://h:x#net", "hypersocket run", "TOPOLOGY.toml: 'tcp://h:x'"),
+        ("check carrier://h", "hypersocket check", "no transport serves 'carrier'"),
         ("run net.toml --metrics here", "hypersocket run", "'here': expected HOST:PORT"),
         ("run", "hypersocket run", "TOPOLOGY.toml"),
         ("run net.toml --set x", "hypersocket run", "--set: 'x': expected NAME=VALUE"),

@@ -97,7 +97,10 @@ MISTAKES = {
     ),
     "a name that is none": (
         QUEUE.replace("devices.q", 'devices."a.b"'),
-        "t.toml:1: devices.a.b: 'a.b' is no name: expected letters, digits, '-' and '_'",
+        (
+            "t.toml:1: devices.a.b: 'a.b' is no name: expected letters, digits, '-' and '_', 255"
+            " at most"
+        ),
     ),
     # Values
     "unknown kind": (
@@ -598,8 +601,31 @@ def test_only_names_what_is_there() -> None:
 
 
 def test_there_has_to_be_something_to_run() -> None:
-    with pytest.raises(TopologyError, match="there is no device to run"):
+    with pytest.raises(TopologyError) as caught:
         topology.loads("[sockets.c]\ntype = 'REQ'\nconnect = 'tcp://h:1'\n").select([])
+    assert str(caught.value) == "topology: devices: there is no device to run"
+
+
+def test_names_that_are_too_long_for_topics() -> None:
+    """A monitor could not tell of them."""
+    long = "x" * 256
+    text = QUEUE + f"part = '{long}'\n" + QUEUE.replace(".q]", f".{long}]")
+    with pytest.raises(TopologyError) as caught:
+        topology.loads(text)
+    assert [problem.key for problem in caught.value.problems] == [
+        "devices.q.part",
+        f"devices.{long}",
+    ]
+    assert all("255 at most" in problem.text for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize("key", ["password", "frontend.options.plain_password", "api_Token"])
+def test_what_may_be_a_secret_is_not_shown(key: str) -> None:
+    """Messages end in logs; the value of a key that is not known may be anything."""
+    with pytest.raises(TopologyError) as caught:
+        topology.loads(QUEUE + f"{key} = '${{env:IT}}'\n", environ={"IT": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert f"devices.q.{key} = (not shown): " in str(caught.value)
 
 
 def test_a_socket_that_is_not_there() -> None:
