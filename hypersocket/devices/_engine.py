@@ -198,13 +198,14 @@ class Engine:
     def _all_answered(self) -> bool:
         if self._workers is not None:
             return not self._workers.outstanding
-        requests, replies = self._flows
-        if replies is not self._answers:
-            requests, replies = replies, requests
-        if replies.messages_in >= requests.messages_out:
-            return True
-        workers: Any = replies.source
-        return not any(peer.connected for peer in workers.stats().peers)
+        # By peer: what went to a worker that has gone is answered by nobody.
+        assert self._answers is not None
+        workers: Any = self._answers.source
+        return all(
+            peer.messages_in >= peer.messages_out + peer.queued_out
+            for peer in workers.stats().peers
+            if peer.connected
+        )
 
     # Counting
 
