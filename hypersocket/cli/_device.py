@@ -94,8 +94,6 @@ async def run(settings: Settings, stop: Stop) -> int:
         control = await _open(stack, "control", Rep(), settings.control)
         await stack.enter_async_context(back)
         await stack.enter_async_context(front)
-        await _join("backend", back, settings.backend)
-        await _join("frontend", front, settings.frontend)
         helpers = {"capture": capture, "control": control}
         sockets |= {name: socket for name, socket in helpers.items() if socket is not None}
         device = await _serve(settings, sockets, monitor, stop)
@@ -110,6 +108,10 @@ async def _serve(
         async with trio.open_nursery() as nursery:
             device: devices.Device = await nursery.start(_run_device, settings, sockets)
             await _start_helpers(helpers, settings, sockets, monitor, device)
+            # Nobody is let in before all else has succeeded; the frontend last, so that there is
+            # a way on.
+            await _join("backend", sockets["backend"], settings.backend)
+            await _join("frontend", sockets["frontend"], settings.frontend)
             helpers.start_soon(_stop_when_asked, device, stop)
         helpers.cancel_scope.cancel()
     return device

@@ -184,6 +184,8 @@ def test_a_port_for_metrics_in_use_is_one_line(start: object) -> None:
     assert done.returncode == 1
     assert len(lines) == 1
     assert address in lines[0]
+    # Nobody was let in meanwhile, whose messages would have been lost.
+    assert b"frontend listening" not in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

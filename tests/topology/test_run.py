@@ -448,8 +448,11 @@ async def test_metrics_at_an_address_in_use() -> None:
     pytest.importorskip("prometheus_client")
     async with hs.Pull(bind="tcp://127.0.0.1:*") as taken:
         address = taken.endpoints[0].removeprefix("tcp://")
-        with pytest.raises(hs.AddressInUse):
-            await topology.run(topology.loads(ONE), metrics=address, signals=False)
+        async with hs.Push(connect="inproc://one-in", linger=0) as source:
+            await source.send(b"x")
+            with pytest.raises(hs.AddressInUse):
+                await topology.run(topology.loads(ONE), metrics=address, signals=False)
+            assert source.stats().queued_out == 1  # nobody was let in, to lose it
 
 
 async def test_reloading_loses_nothing_on_its_way_through(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import trio
 if TYPE_CHECKING:
     from ...management import Source
     from ._child import Child
+    from ._spec import DeviceSpec
 
 logger = logging.getLogger("hypersocket")
 
@@ -36,14 +37,14 @@ class Metrics:
         """Where metrics are served now."""
         return tuple(url for urls in self._urls.values() for url in urls)
 
-    async def update(self) -> None:
-        """Serve at the addresses that are named now, and no more at others.
+    async def update(self, specs: Iterable[DeviceSpec]) -> None:
+        """Serve at the addresses that these devices name, and no more at others.
 
         Raises:
             EndpointError: an address cannot be understood, or is not of this machine.
             AddressInUse: somebody else has it.
         """
-        wanted = {child.spec.metrics for child in self._children.values()} | {self._for_all}
+        wanted = {spec.metrics for spec in specs} | {self._for_all}
         addresses = sorted(address for address in wanted if address is not None)
         for address in [one for one in self._served if one not in addresses]:
             self._served.pop(address).cancel()

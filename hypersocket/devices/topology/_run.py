@@ -168,7 +168,7 @@ class Running:
                     return ["everything is being stopped"]
                 await self._start(selected[name], first_must_succeed=False)
             try:
-                await self._metrics.update()
+                await self._metrics.update(selected.values())
             except (HypersocketError, OSError, ImportError) as error:
                 logger.error("metrics are not served: %s", error)  # noqa: TRY400 - says it all
         self._end_if_none_left()
@@ -185,12 +185,11 @@ class Running:
         self.nursery.start_soon(self._stop_when_asked)
         self._metrics.nursery = self.nursery
         async with self._changing:
+            await self._metrics.update(self._selected.values())  # before anybody is let in
             for spec in self._selected.values():
                 if self._stop_asked.is_set():
                     break
                 await self._start(spec, first_must_succeed=True)
-            if not self._stop_asked.is_set():
-                await self._metrics.update()
         self._end_if_none_left()
 
     async def wait_ended(self) -> None:
