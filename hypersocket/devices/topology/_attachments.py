@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from ._spec import DeviceSpec
 
 logger = logging.getLogger("hypersocket")
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """An address that is served."""
+
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    ended: trio.Event = field(default_factory=trio.Event)
 
 
 class Metrics:
@@ -29,7 +38,7 @@ class Metrics:
         self.nursery: trio.Nursery
         self._for_all = for_all
         self._children = children
-        self._served: dict[str, trio.CancelScope] = {}
+        self._served: dict[str, _Served] = {}
         self._urls: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -47,13 +56,15 @@ class Metrics:
         wanted = {spec.metrics for spec in specs} | {self._for_all}
         addresses = sorted(address for address in wanted if address is not None)
         for address in [one for one in self._served if one not in addresses]:
-            self._served.pop(address).cancel()
+            served = self._served.pop(address)
+            served.scope.cancel()
             del self._urls[address]
+            await served.ended.wait()  # so that another may have the address
         for address in addresses:
             if address not in self._served:
-                scope = trio.CancelScope()
-                server = await self.nursery.start(partial(self._serve, address, scope))
-                self._served[address] = scope
+                served = _Served()
+                server = await self.nursery.start(partial(self._serve, address, served))
+                self._served[address] = served
                 self._urls[address] = server.urls
                 logger.info("metrics at %s", ", ".join(server.urls))
 
@@ -68,9 +79,13 @@ class Metrics:
         ]
 
     async def _serve(
-        self, address: str, scope: trio.CancelScope, *, task_status: trio.TaskStatus[Any]
+        self, address: str, served: _Served, *, task_status: trio.TaskStatus[Any]
     ) -> None:
         from ...management import serve_metrics
 
-        with scope:
-            await serve_metrics(address, partial(self._sources, address), task_status=task_status)
+        sources = partial(self._sources, address)
+        try:
+            with served.scope:
+                await serve_metrics(address, sources, task_status=task_status)
+        finally:
+            served.ended.set()
