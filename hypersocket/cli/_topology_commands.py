@@ -14,7 +14,7 @@ import trio
 
 from ._command import Command
 from ._logging import verbose_option
-from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
+from ._outcome import BAD_USAGE, FAILED, SUCCEEDED, Failed, say
 from ._types import check_address, check_endpoints, split_options
 
 if TYPE_CHECKING:
@@ -70,6 +70,17 @@ def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[
     return load_and_work
 
 
+async def _run(loaded: Topology, only: tuple[str, ...], metrics: str | None) -> int:
+    from ..devices import topology
+
+    # What it could not deliver it logs.
+    async with trio.open_nursery() as nursery:
+        running: topology.Running = await nursery.start(
+            partial(topology.run, loaded, only=only, metrics=metrics)
+        )
+    return FAILED if running.interrupted else SUCCEEDED
+
+
 @click.command(
     cls=Command,
     examples={
@@ -98,11 +109,8 @@ def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: s
         check_address(metrics, "--metrics")
 
     def work(loaded: Topology) -> int:
-        from ..devices import topology
-
-        # What it could not deliver it logs.
-        trio.run(partial(topology.run, loaded, only=only, metrics=metrics))
-        return SUCCEEDED
+        loaded.select(only)  # which raises for what is not there
+        return trio.run(_run, loaded, only, metrics)
 
     return _with_topology(work, file, variables)
 

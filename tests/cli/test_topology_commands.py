@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -106,6 +107,32 @@ def test_run_until_a_signal(
         assert sink.recv() == message
     assert network.end(number) == 0
     assert network.err.rest() == b""
+
+
+def test_a_second_signal_ends_a_run_at_once_and_is_a_failure(
+    start: Start, theirs: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "network.toml"
+    front, control = f"ipc://{tmp_path}/front", f"ipc://{tmp_path}/control"
+    path.write_text(
+        NETWORK.replace("tcp://${host}:*", front, 1)
+        .replace("backend =", "backend.options =")
+        .replace('{ bind = "tcp://${host}:*" }', "{ linger = 3600 }")
+        + f'backend.bind = "tcp://127.0.0.1:*"\ncontrol = "{control}"\n',
+        encoding="utf-8",
+    )
+    network = start("run", str(path), "--verbose")
+    source, steering = theirs("PUSH", connect=front), theirs("REQ", connect=control)
+    source.send(b"nobody takes it")
+    taken = 0
+    while not taken:
+        steering.send(b"STATISTICS")
+        taken = int.from_bytes(steering.recv_multipart()[0], sys.byteorder)
+    network.send_signal(signal.SIGTERM)
+    while b"SIGTERM: stopping" not in network.err.line():
+        pass
+    assert network.end() == 1
+    assert b"interrupted twice: what was still to be handed on is dropped" in network.err.rest()
 
 
 def test_run_says_what_starts_and_stops_where_that_is_asked_for(

@@ -80,12 +80,19 @@ async def run(
 
 
 class Running:
-    """A topology that runs, for the program that runs it."""
+    """A topology that runs, for the program that runs it.
+
+    Attributes:
+        failure: the device that has failed for good, and why; None if none has.
+        results: what became of the messages of the devices that have stopped, by name.
+        interrupted: whether a second signal ended it at once.
+    """
 
     def __init__(self, topology: Topology, only: Collection[str], metrics: str | None) -> None:
         self.nursery: trio.Nursery
         self.failure: DeviceFailed | None = None
         self.results: dict[str, DeviceResult | None] = {}
+        self.interrupted = False
         self._topology = topology
         self._only = tuple(only)
         self._selected: dict[str, DeviceSpec] = topology.select(self._only)
@@ -203,6 +210,7 @@ class Running:
                 self.nursery.start_soon(self._reload_and_tell)
             elif self._stop_asked.is_set():
                 logger.warning("interrupted twice: what was still to be handed on is dropped")
+                self.interrupted = True
                 self._all_ended.set()
             else:
                 logger.info("%s: stopping", signal.Signals(number).name)
