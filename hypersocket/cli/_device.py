@@ -22,6 +22,7 @@ from .. import (
     XSub,
     devices,
 )
+from ..devices._handle import REST
 from ._outcome import SUCCEEDED, Failed, messages, say
 from ._signals import Stop
 
@@ -89,14 +90,18 @@ async def run(settings: Settings, stop: Stop) -> int:
     async with AsyncExitStack() as stack:
         sockets: dict[str, Socket] = {"frontend": front, "backend": back}
         # Those who listen in are left last, so that they are told of the end.
-        monitor = await _open(stack, "monitor", XPub(xpub_verbose=True), settings.monitor)
-        capture = await _open(stack, "capture", Pub(), settings.capture)
+        xpub = XPub(xpub_verbose=True, linger=REST)
+        monitor = await _open(stack, "monitor", xpub, settings.monitor)
+        capture = await _open(stack, "capture", Pub(linger=REST), settings.capture)
         control = await _open(stack, "control", Rep(), settings.control)
         await stack.enter_async_context(back)
         await stack.enter_async_context(front)
         helpers = {"capture": capture, "control": control}
         sockets |= {name: socket for name, socket in helpers.items() if socket is not None}
         device = await _serve(settings, sockets, monitor, stop)
+        if device.result is not None and device.result.unwritten:  # linger is over
+            for socket in (front, back):
+                socket.linger = min(socket.linger, REST)
     _tell_undelivered(device, front, back)
     return SUCCEEDED
 

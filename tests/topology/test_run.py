@@ -233,6 +233,40 @@ async def test_what_cannot_be_delivered_is_told(
     assert "could not be delivered" in caplog.text
 
 
+async def test_the_end_does_not_wait_for_linger_twice(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Once by the device and once more by its sockets."""
+    text = ONE.replace('backend.bind = "inproc://one-out"', 'backend.connect = "inproc://nobody"')
+    async with hs.Push(connect="inproc://one-in") as source, running(text) as one:
+        await source.send(b"x")
+        begun = trio.current_time()
+        one.stop_soon()
+        await one.wait_state("one", "stopped")
+        assert trio.current_time() - begun < 6.5
+        result = one.children["one"].result
+        assert result is not None
+        assert result.unwritten == 1
+
+
+async def test_who_looks_on_does_not_hold_up_the_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Copies that nobody takes are waited for within the device's linger, and hardly longer."""
+    text = ONE + 'capture = { type = "PUSH", connect = "inproc://nobody" }\n'
+    async with (
+        hs.Push(connect="inproc://one-in") as source,
+        hs.Pull(connect="inproc://one-out") as sink,
+        running(text) as one,
+    ):
+        await source.send(b"x")
+        assert await sink.recv() == b"x"
+        begun = trio.current_time()
+        one.stop_soon()
+        await one.wait_state("one", "stopped")
+        assert trio.current_time() - begun < 6.5
+
+
 # Reloading
 
 
