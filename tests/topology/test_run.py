@@ -9,6 +9,7 @@ import socket
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,26 @@ async def test_stopping_while_a_change_is_under_way() -> None:
         await one.wait_state("one", "stopping", "stopped", "starting")
         one.stop_soon()
     assert {at.state for at in one.status().values()} == {"stopped"}
+
+
+async def test_stopping_while_a_configuration_service_is_waited_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    source = topology.Source(path="inproc://nobody", name="", timeout=3600)
+    async with running(replace(topology.loads(ONE), source=source)) as one:
+        done: list[str] = []
+
+        async def reload() -> None:
+            done.extend(await one.reload())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reload)
+            await wait_all_tasks_blocked()
+            begun = trio.current_time()
+            one.stop_soon()
+            await one.wait_state("one", "stopped")
+        assert trio.current_time() - begun < 10
+        assert done == ["everything is being stopped"]
 
 
 # Signals, which go to this process

@@ -99,6 +99,7 @@ class Running:
         self._children: dict[str, Child] = {}
         self._metrics = Metrics(metrics, self._children)
         self._changing = trio.Lock()
+        self._reading = trio.CancelScope()
         self._stop_asked = trio.Event()
         self._all_ended = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
@@ -137,6 +138,7 @@ class Running:
     def stop_soon(self) -> None:
         """Begin a graceful stop of everything; :func:`run` returns when it is done."""
         self._stop_asked.set()
+        self._reading.cancel()
 
     async def reload(self, topology: Topology | None = None) -> list[str]:
         """Change what runs to another topology, or to this one as it reads now.
@@ -154,7 +156,13 @@ class Running:
             TopologyError: the new one is wrong; the old one runs on.
         """
         async with self._changing:
-            new = topology if topology is not None else await self._read_again()
+            new = topology
+            if new is None and not self._stop_asked.is_set():
+                # A configuration service may take its time; whoever stops all need not wait for it.
+                with trio.CancelScope() as self._reading:
+                    new = await self._read_again()
+            if new is None or self._stop_asked.is_set():
+                return ["everything is being stopped"]
             selected = new.select(self._only)
             gone = [name for name in self._selected if name not in selected]
             changed = [
