@@ -90,6 +90,22 @@ def test_a_picture_that_cannot_be_written(network: str, tmp_path: Path) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("why", ["in use", "no interface", "metrics"])
+def test_a_run_that_cannot_start_is_one_line(start: Start, network: str, why: str) -> None:
+    taken = start("pull", "--bind", "tcp://127.0.0.1:*").endpoint()
+    endpoint, told = {
+        "in use": (taken, f"ore: {taken} is in use"),
+        "no interface": ("tcp://nosuch0:5555", "ore: cannot resolve 'nosuch0'"),
+        "metrics": ("inproc://x", "metrics at "),
+    }[why]
+    more = ["--metrics", taken.removeprefix("tcp://")] if why == "metrics" else []
+    Path(network).write_text(NETWORK.replace("tcp://${host}:*", endpoint, 1), encoding="utf-8")
+    done = run("run", network, *more)
+    said = done.stderr.decode()
+    assert (done.returncode, done.stdout, said.count("\n")) == (1, b"", 1)
+    assert said.startswith(f"hypersocket: {told}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_until_a_signal(
     start: Start, theirs: Make, tmp_path: Path, number: signal.Signals
