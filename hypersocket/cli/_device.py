@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import trio
@@ -156,14 +155,19 @@ async def _start_helpers(
     from .. import management
 
     if monitor is not None:
-        publish = partial(
-            management.publish_monitor,
+        feed = management.monitor_feed(  # which logs a mistake of its own; the device goes on then
             monitor,
             name=settings.name,
             sockets=sockets,
             device=device,
             interval=settings.interval,
         )
+
+        async def publish(task_status: trio.TaskStatus[None]) -> None:
+            async with feed:
+                task_status.started()
+                await trio.sleep_forever()
+
         await nursery.start(publish)
     if settings.metrics is not None:
         sources = [management.Source(settings.name, sockets, device)]

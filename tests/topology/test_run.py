@@ -486,6 +486,19 @@ async def test_monitor_and_metrics() -> None:
         await passes("one")
 
 
+async def test_a_mistake_of_the_monitor_does_not_end_the_device(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("hypersocket.management.Feed._publish_stats", fail)
+    async with running(ONE + 'monitor = "inproc://monitor"\n') as one:
+        await until(lambda: "the monitor feed of 'one' failed" in caplog.text)
+        await passes("one")
+        assert one.status()["one"].restarts == 0
+
+
 def _fetch(url: str) -> str:
     with urllib.request.urlopen(url, timeout=20) as answer:
         return str(answer.read(), "utf-8")

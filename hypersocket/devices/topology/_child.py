@@ -242,18 +242,22 @@ class Child:
         scope.cancel()
 
     async def _publish(self, nursery: trio.Nursery, sockets: dict[str, Any]) -> None:
-        from ...management import publish_monitor
+        from ...management import monitor_feed
 
-        await nursery.start(
-            partial(
-                publish_monitor,
-                sockets["monitor"],
-                name=self.spec.name,
-                sockets={side: one for side, one in sockets.items() if side != "monitor"},
-                device=self.handle,
-                interval=self.spec.monitor_interval,
-            )
+        feed = monitor_feed(  # which logs a mistake of its own; the device goes on then
+            sockets["monitor"],
+            name=self.spec.name,
+            sockets={side: one for side, one in sockets.items() if side != "monitor"},
+            device=self.handle,
+            interval=self.spec.monitor_interval,
         )
+
+        async def publish(task_status: trio.TaskStatus[None]) -> None:
+            async with feed:
+                task_status.started()
+                await trio.sleep_forever()
+
+        await nursery.start(publish)
 
     async def _wait_for_restart(self, pauses: Pauses, unexpected: Exception | None) -> None:
         self._retry_in = pauses.next(self.spec.restart_ivl, self.spec.restart_ivl_max)
