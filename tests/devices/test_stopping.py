@@ -196,6 +196,18 @@ async def test_a_queue_does_not_wait_for_a_worker_that_has_gone(
                 assert await patient.recv() == b"!"
 
 
+async def test_a_queue_does_not_wait_for_an_answer_to_its_probes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    front = hs.Router(bind="inproc://front")
+    back = hs.Dealer(bind="inproc://back", probe_router=True)
+    async with running("queue", front, back) as device, hs.Rep(connect="inproc://back"):
+        await back.wait_connected()
+        begun = trio.current_time()
+        await device.stop()
+        assert trio.current_time() - begun < 1
+
+
 async def test_pairs_deliver_both_ways() -> None:
     front, back = hs.Pair(bind="inproc://front"), hs.Pair(bind="inproc://back")
     async with (
