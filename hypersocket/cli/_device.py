@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import trio
@@ -22,6 +21,7 @@ from .. import (
     XSub,
     devices,
 )
+from ..devices._handle import REST
 from ._outcome import SUCCEEDED, Failed, messages, say
 from ._signals import Stop
 
@@ -89,16 +89,18 @@ async def run(settings: Settings, stop: Stop) -> int:
     async with AsyncExitStack() as stack:
         sockets: dict[str, Socket] = {"frontend": front, "backend": back}
         # Those who listen in are left last, so that they are told of the end.
-        monitor = await _open(stack, "monitor", XPub(xpub_verbose=True), settings.monitor)
-        capture = await _open(stack, "capture", Pub(), settings.capture)
+        xpub = XPub(xpub_verbose=True, linger=REST)
+        monitor = await _open(stack, "monitor", xpub, settings.monitor)
+        capture = await _open(stack, "capture", Pub(linger=REST), settings.capture)
         control = await _open(stack, "control", Rep(), settings.control)
         await stack.enter_async_context(back)
         await stack.enter_async_context(front)
-        await _join("backend", back, settings.backend)
-        await _join("frontend", front, settings.frontend)
         helpers = {"capture": capture, "control": control}
         sockets |= {name: socket for name, socket in helpers.items() if socket is not None}
         device = await _serve(settings, sockets, monitor, stop)
+        if device.result is not None and device.result.unwritten:  # linger is over
+            for socket in (front, back):
+                socket.linger = min(socket.linger, REST)
     _tell_undelivered(device, front, back)
     return SUCCEEDED
 
@@ -110,6 +112,10 @@ async def _serve(
         async with trio.open_nursery() as nursery:
             device: devices.Device = await nursery.start(_run_device, settings, sockets)
             await _start_helpers(helpers, settings, sockets, monitor, device)
+            # Nobody is let in before all else has succeeded; the frontend last, so that there is
+            # a way on.
+            await _join("backend", sockets["backend"], settings.backend)
+            await _join("frontend", sockets["frontend"], settings.frontend)
             helpers.start_soon(_stop_when_asked, device, stop)
         helpers.cancel_scope.cancel()
     return device
@@ -149,14 +155,19 @@ async def _start_helpers(
     from .. import management
 
     if monitor is not None:
-        publish = partial(
-            management.publish_monitor,
+        feed = management.monitor_feed(  # which logs a mistake of its own; the device goes on then
             monitor,
             name=settings.name,
             sockets=sockets,
             device=device,
             interval=settings.interval,
         )
+
+        async def publish(task_status: trio.TaskStatus[None]) -> None:
+            async with feed:
+                task_status.started()
+                await trio.sleep_forever()
+
         await nursery.start(publish)
     if settings.metrics is not None:
         sources = [management.Source(settings.name, sockets, device)]

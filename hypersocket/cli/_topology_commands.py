@@ -14,8 +14,8 @@ import trio
 
 from ._command import Command
 from ._logging import verbose_option
-from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
-from ._types import split_options
+from ._outcome import BAD_USAGE, FAILED, SUCCEEDED, Failed, say
+from ._types import check_address, check_endpoints, split_options
 
 if TYPE_CHECKING:
     from ..devices.topology import Topology
@@ -52,6 +52,8 @@ def _loaded(file: str, values: dict[str, str]) -> Topology:
 def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[str, ...]) -> Work:
     """Load the file and work with it. A line for each mistake in it, and the exit status 2."""
     values = split_options(variables, "--set")
+    if "://" in file:
+        check_endpoints([file.partition("#")[0]], "TOPOLOGY.toml", binding=False)
 
     def load_and_work() -> int:
         from ..devices import topology
@@ -66,6 +68,17 @@ def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[
             raise Failed(str(error)) from error
 
     return load_and_work
+
+
+async def _run(loaded: Topology, only: tuple[str, ...], metrics: str | None) -> int:
+    from ..devices import topology
+
+    # What it could not deliver it logs.
+    async with trio.open_nursery() as nursery:
+        running: topology.Running = await nursery.start(
+            partial(topology.run, loaded, only=only, metrics=metrics)
+        )
+    return FAILED if running.interrupted else SUCCEEDED
 
 
 @click.command(
@@ -92,13 +105,12 @@ def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: s
 
     SIGHUP reads the file again. SIGINT and SIGTERM end it, when all that was accepted is handed on.
     """
+    if metrics is not None:
+        check_address(metrics, "--metrics")
 
     def work(loaded: Topology) -> int:
-        from ..devices import topology
-
-        # What it could not deliver it logs.
-        trio.run(partial(topology.run, loaded, only=only, metrics=metrics))
-        return SUCCEEDED
+        loaded.select(only)  # which raises for what is not there
+        return trio.run(_run, loaded, only, metrics)
 
     return _with_topology(work, file, variables)
 

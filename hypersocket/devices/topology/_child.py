@@ -16,6 +16,7 @@ from ..._errors import HypersocketError
 from ..._reasons import DropReason
 from ...sockets import Socket
 from .. import Device, DeviceResult
+from .._handle import REST
 from ._restarts import Pauses
 from ._spec import DeviceSpec
 
@@ -176,7 +177,9 @@ class Child:
             sockets: dict[str, Any] = {}
             for side in _OPENED_IN_ORDER:
                 if side in spec.sockets():
-                    one = spec.sockets()[side].make(at_endpoints=False)
+                    which = spec.sockets()[side]
+                    short = {"linger": REST} if side in {"capture", "monitor"} else {}
+                    one = which.make(at_endpoints=False, **{**short, **which.options})
                     sockets[side] = await stack.enter_async_context(one)
             self._not_running = trio.CancelScope()
             if self._is_to_stop():
@@ -201,7 +204,10 @@ class Child:
                 self._announce()
                 if self._is_to_stop():
                     self.stop_soon()
-        assert self.handle is not None
+            assert self.handle is not None
+            if self.handle.result is not None and self.handle.result.unwritten:  # linger is over
+                for side in ("frontend", "backend"):
+                    sockets[side].linger = min(sockets[side].linger, REST)
         self.result = self._result_of(self.handle, sockets)
 
     @staticmethod
@@ -236,18 +242,22 @@ class Child:
         scope.cancel()
 
     async def _publish(self, nursery: trio.Nursery, sockets: dict[str, Any]) -> None:
-        from ...management import publish_monitor
+        from ...management import monitor_feed
 
-        await nursery.start(
-            partial(
-                publish_monitor,
-                sockets["monitor"],
-                name=self.spec.name,
-                sockets={side: one for side, one in sockets.items() if side != "monitor"},
-                device=self.handle,
-                interval=self.spec.monitor_interval,
-            )
+        feed = monitor_feed(  # which logs a mistake of its own; the device goes on then
+            sockets["monitor"],
+            name=self.spec.name,
+            sockets={side: one for side, one in sockets.items() if side != "monitor"},
+            device=self.handle,
+            interval=self.spec.monitor_interval,
         )
+
+        async def publish(task_status: trio.TaskStatus[None]) -> None:
+            async with feed:
+                task_status.started()
+                await trio.sleep_forever()
+
+        await nursery.start(publish)
 
     async def _wait_for_restart(self, pauses: Pauses, unexpected: Exception | None) -> None:
         self._retry_in = pauses.next(self.spec.restart_ivl, self.spec.restart_ivl_max)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +15,10 @@ Key: TypeAlias = tuple[str | int, ...]
 
 _MAX_SHOWN = 60
 """How many characters of a value are shown."""
+
+
+_SECRET = re.compile("pass(word|wd|phrase)|secret|token|credential", re.IGNORECASE)
+"""Keys whose values are not shown."""
 
 
 class _Nothing:
@@ -47,8 +52,12 @@ class Problem:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
         if not self.key:
             return f"{where}: {self.text}"
-        shown = "" if self.value is NOTHING else f" = {shorten(self.value)}"
+        shown = "" if self.value is NOTHING else f" = {self._shown()}"
         return f"{where}: {self.key}{shown}: {self.text}"
+
+    def _shown(self) -> str:
+        # Messages end in logs. A mistaken key is nothing that could be known to hold a secret.
+        return "(not shown)" if _SECRET.search(self.key) else shorten(self.value)
 
 
 class TopologyError(HypersocketError, ValueError):

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _EMPTY: Mapping[str, str] = {}
 
+_DEEPEST = 32
+"""How deep tables and lists may be nested. Nothing that has a meaning is deeper than five."""
+
+_TOO_DEEP = f"tables and lists are nested more than {_DEEPEST} deep"
+
 
 @dataclass
 class _Reader:
@@ -40,11 +45,17 @@ class _Reader:
     def parse(self) -> dict[str, Any]:
         try:
             data = tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            text = f"this is no TOML: {error}"
-            raise TopologyError([Problem(self.file, "", NOTHING, text)]) from None
+        except ValueError as error:  # TOMLDecodeError, and that of a number with too many digits
+            raise self._unreadable(f"this is no TOML: {error}") from None
+        except RecursionError:
+            raise self._unreadable(_TOO_DEEP) from None
+        if _depth(data) > _DEEPEST:
+            raise self._unreadable(_TOO_DEEP)
         self._lines = lines_of(self.text)
         return data
+
+    def _unreadable(self, text: str) -> TopologyError:
+        return TopologyError([Problem(self.file, "", NOTHING, text)])
 
     def report(self, key: Key, value: object, text: str) -> None:
         key = self._as_written(key)
@@ -96,6 +107,21 @@ class _Reader:
         if self.problems:
             in_order = sorted(self.problems, key=lambda problem: problem.line or 0)
             raise TopologyError(in_order)
+
+
+def _depth(data: object) -> int:
+    """How deep tables and lists are nested; not by recursion, which is bounded itself."""
+    depth, level = 0, [data]
+    while level:
+        depth += 1
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += cast("dict[str, object]", one).values()
+            elif isinstance(one, list):
+                inner += cast("list[object]", one)
+        level = inner
+    return depth
 
 
 def _leave_out(data: dict[str, Any], key: Key) -> Key:
@@ -232,8 +258,8 @@ def _included_texts(
                 continue
             path = Path(reader.file).parent / name
             try:
-                found.append((str(path), path.read_text(encoding="utf-8")))
-            except (OSError, UnicodeDecodeError) as error:
+                found.append((str(path), path.read_text(encoding="utf-8-sig")))
+            except (OSError, ValueError) as error:
                 reader.report(("include", index), name, f"cannot read it: {_why(error)}")
     return found
 
@@ -249,12 +275,14 @@ def _address_map(file: str, text: str) -> dict[str, Any]:
 
 def _read(path: str, problem: Problem) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return Path(path).read_text(encoding="utf-8-sig")  # some editors write a mark first
+    except (OSError, ValueError) as error:
         raise TopologyError([replace(problem, text=f"cannot read it: {_why(error)}")]) from None
 
 
-def _why(error: OSError | UnicodeDecodeError) -> str:
+def _why(error: OSError | ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
-    return error.strerror or str(error)
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)  # of a name with a null byte

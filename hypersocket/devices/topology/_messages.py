@@ -30,6 +30,8 @@ _WHAT = {
     "type": 'expected a socket type, such as "REQ"',
 }
 
+_NAME = "expected letters, digits, '-' and '_', 255 at most"
+
 Finding = tuple[Key, object, str]
 """Where, the value, and what is wrong with it."""
 
@@ -50,14 +52,14 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
     kind = detail["type"]
     if key and key[-1] == "[key]":
         named = key[-2]
-        return key[:-1], NOTHING, f"{named!r} is no name: expected letters, digits, '-' and '_'"
+        return key[:-1], NOTHING, f"{named!r} is no name: {_NAME}"
     if kind == "extra_forbidden":
         return key, value, f"unknown key{did_you_mean(str(key[-1]), _keys_at(key[:-1], model))}"
     if kind == "missing":
         what = _WHAT.get(str(key[-1]), "expected a table")
         return key, NOTHING, f"this is missing: {what}"
-    if kind == "string_pattern_mismatch":
-        return key, value, "this is no name: expected letters, digits, '-' and '_'"
+    if kind in {"string_pattern_mismatch", "string_too_long"}:
+        return key, value, f"this is no name: {_NAME}"
     if kind == "literal_error":
         return key, value, _choice(detail, value)
     if kind in {"greater_than", "greater_than_equal"}:

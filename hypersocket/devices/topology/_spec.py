@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from ... import sockets
 from ...sockets import Socket
 from .._balance import AddressedDealer
-from ._errors import Problem, TopologyError, did_you_mean
+from ._errors import NOTHING, Problem, TopologyError, did_you_mean
 
 Kind: TypeAlias = Literal["queue", "forwarder", "streamer", "proxy"]
 Balance: TypeAlias = Literal["round-robin", "least-outstanding"]
@@ -182,7 +182,7 @@ class Topology:
             if not only or name in only or device.part in only
         }
         if not found and not problems:
-            value = ", ".join(only)
+            value = ", ".join(only) if only else NOTHING
             text = "there is no device in it" if only else "there is no device to run"
             problems.append(Problem(self.file, "only" if only else "devices", value, text))
         if problems:
