@@ -184,6 +184,31 @@ async def test_an_end_while_the_handshake_comes_in(
                 assert await pull.recv() == b"x"
 
 
+async def test_an_error_of_our_own_just_after_the_handshake(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends this connection alone, which the poller serves no more when it is closed."""
+    after_protocol = _fd_traffic.FdTraffic._after_protocol
+
+    def fail_once(traffic: _fd_traffic.FdTraffic) -> None:
+        monkeypatch.setattr(_fd_traffic.FdTraffic, "_after_protocol", after_protocol)
+        raise ZeroDivisionError("ours")
+
+    async with hs.Pull(bind=endpoint) as pull, pull.monitor() as events:
+        monkeypatch.setattr(_fd_traffic.FdTraffic, "_after_protocol", fail_once)
+        peer = await Peer.connect(pull, "PUSH")
+        lost = await next_event(events, ev.Disconnected)
+        assert lost.reason is hs.Reason.INTERNAL_ERROR
+        await settle()
+        peer.sock.close()
+        assert not pull._host.poller._channels
+        async with hs.Push(connect=pull.endpoints[0]) as push:
+            await push.send(b"x")
+            with trio.fail_after(10):
+                assert await pull.recv() == b"x"
+    assert "error of our own" in caplog.text
+
+
 # Reading that paused
 
 
