@@ -755,6 +755,12 @@ class List(list[Any]):
     """Not exactly a list."""
 
 
+class Text(str):
+    """Not exactly a string."""
+
+    __slots__ = ()
+
+
 class Call:
     """One socket's short ways, of all kinds, and slow ones that only say that they were taken."""
 
@@ -1061,6 +1067,30 @@ class TestPaths:
         del socket._own, socket.public
         assert not hasattr(socket, "_own")
         assert not hasattr(socket, "public")
+
+    @pytest.mark.parametrize("form", FORMS, ids=["pure", "compiled"])
+    @pytest.mark.parametrize("name", ["", Text("_a"), Text("a"), 5, None, b"_b"])
+    def test_odd_names_of_attributes(self, form: Any, name: Any) -> None:
+        class Socket(form.ShortWays):  # type: ignore[misc]
+            def _set_public(self, name: str, value: Any) -> None:
+                self._set_plainly(name, value)
+
+        socket = Socket()
+        if isinstance(name, str):
+            setattr(socket, name, 1)
+            assert getattr(socket, name) == 1
+        else:
+            with pytest.raises(TypeError, match="attribute name must be string"):
+                Socket.__setattr__(socket, name, 1)
+
+    def test_what_is_no_message_is_read_as_none(self) -> None:
+        """A transport from outside may deliver anything: compiled, that must not go unchecked."""
+        for way in ("multipart", "routed"):
+            calls = Call(core, 10, 0)
+            calls.do_open(True, True)
+            calls.model.pipes[0].deliver([(b"a", b"b")])
+            with pytest.raises(TypeError):
+                calls.do_recv(way)
 
 
 # --- subscriptions --------------------------------------------------------------------------------
