@@ -21,7 +21,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hypersocket import _speedups
+from hypersocket import ProtocolError, _speedups
 from hypersocket._reasons import DropReason, Reason
 
 
@@ -242,6 +242,20 @@ class TestDecoder:
         wire[:] = b"\xff" * len(wire)
         assert decoder.decode(out, ALL) is None
         assert out == [b"hello", [b"ab", b"cd"]]
+
+    @pytest.mark.parametrize("form", FORMS, ids=["pure", "compiled"])
+    @pytest.mark.parametrize("flags", [0, 4])
+    def test_sizes_of_32_bits(self, form: Any, flags: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is no room for more than 2 GiB, more is too large, whatever the bound."""
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "maxsize", 2**31 - 1)
+            one, other = (form.FrameDecoder(2**63 - 1, 100, 2**63 - 1) for _ in range(2))
+        assert one.largest_frame() == 2**31 - 1
+        one.feed(bytes((flags | 2,)) + (2**31 - 1).to_bytes(8, "big"))
+        assert one.decode([], 1) is None
+        other.feed(bytes((flags | 2,)) + (2**31).to_bytes(8, "big"))
+        with pytest.raises(ProtocolError, match="2147483648 bytes announced, 2147483647 allowed"):
+            other.decode([], 1)
 
     @pytest.mark.parametrize(
         "args",
