@@ -21,8 +21,8 @@ MOST_SKIPPED = 1023
 SHORT = 4.0
 """A wait is short that took less than so many times what is spent looking."""
 
-IN_A_ROW = 32
-"""So often something may come in time, before tasks that are not waiting for sockets can run."""
+IN_A_ROW = 64
+"""So often something may come in time before a task sleeps, and lets all other tasks run."""
 
 
 class Watcher(Protocol):
@@ -85,17 +85,25 @@ class BusyPoll:
         self._skipped = 0  # at the last miss
         self._to_skip = 0
         self._began = 0.0
+        self._in_a_row = 0  # how often looking has brought something since the last sleep
+
+    @property
+    def may_look(self) -> bool:
+        """Whether to look now: it pays, and other tasks have not been kept waiting for long."""
+        return self.pays and self._in_a_row < IN_A_ROW
 
     def looked(self, came: bool) -> None:
         """What looking has brought."""
         if came:
             self._skipped = 0
+            self._in_a_row += 1
         else:
             self.pays = False
             self._skipped = self._to_skip = min(2 * self._skipped + 1, MOST_SKIPPED)
 
     def begin_wait(self) -> None:
         """A task goes to sleep."""
+        self._in_a_row = 0
         self._began = perf_counter()
 
     def end_wait(self) -> None:

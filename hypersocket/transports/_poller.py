@@ -24,7 +24,7 @@ import outcome
 import trio
 
 from .._speedups import MOST_LOOKED_AT, forget_shared, look
-from ._busy_poll import IN_A_ROW, BusyPoll, Run, current_run
+from ._busy_poll import BusyPoll, Run, current_run
 from ._timers import Timed, Timers
 from ._waits import Bell, Wait
 
@@ -223,12 +223,8 @@ class Poller:
         wait.leads = True
         try:
             self.write()
-            in_a_row = 0
             while wait.result is None and self._channels:
-                if in_a_row < IN_A_ROW and self._look():
-                    in_a_row += 1
-                else:
-                    in_a_row = 0
+                if not self._look():
                     await self._sleep()
         except trio.Cancelled:
             # A message that is ours already is not given back; a cancellation finds the task at
@@ -256,7 +252,7 @@ class Poller:
             Whether to look again, rather than sleep, if this has not brought what is waited for.
         """
         busy = self.busy_poll
-        if not busy.pays or self._only < 0:
+        if not busy.may_look or self._only < 0:
             return False
         for poller in tuple(self._run.unwritten):  # those who would do it could not run
             poller.write()

@@ -101,6 +101,17 @@ async def test_what_comes_in_time_wipes_that_out(sleeper: Sleeper) -> None:
     assert paid == [False, True]
 
 
+async def test_after_some_in_a_row_others_have_a_turn(sleeper: Sleeper) -> None:
+    sleeper.wait(MOMENT)
+    for _ in range(IN_A_ROW):
+        assert sleeper.busy.may_look
+        sleeper.busy.looked(True)
+    assert sleeper.busy.pays
+    assert not sleeper.busy.may_look
+    sleeper.wait(MOMENT)
+    assert sleeper.busy.may_look
+
+
 async def test_never_when_turned_off(clock: Clock) -> None:
     sleeper = Sleeper(clock, 0.0)
     for _ in range(3):
@@ -269,3 +280,24 @@ async def test_other_tasks_run_however_much_comes_in_time(looker: Looker) -> Non
     assert passed == messages
     assert ticks >= messages // IN_A_ROW - 1
     assert len(looker.found) > IN_A_ROW
+
+
+async def test_other_tasks_run_however_often_a_task_receives_in_time(looker: Looker) -> None:
+    messages = 4 * IN_A_ROW
+    ticks = 0
+    async with ways(1) as ((push, pull),), trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await trio.lowlevel.checkpoint()
+                ticks += 1
+
+        for _ in range(messages):
+            let_look(pull)
+            await push.send(b"round and round")
+            await pull.recv()
+        nursery.cancel_scope.cancel()
+    assert len(looker.found) > IN_A_ROW
+    assert ticks >= messages // IN_A_ROW - 1
