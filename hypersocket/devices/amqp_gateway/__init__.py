@@ -1,0 +1,1 @@
+"""The AMQP gateway: a device between ØMQ sockets and a broker."""
