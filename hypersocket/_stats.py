@@ -111,6 +111,11 @@ class Counters:
         """Messages dropped, for any reason."""
         return sum(self.drops.values())
 
+    @property
+    def losses(self) -> int:
+        """Messages that had been accepted to be sent, and were dropped."""
+        return sum(self.drops.get(reason, 0) for reason in _LOSSES)
+
     def add(self, other: Counters) -> None:
         """Include the counts of another."""
         self.messages_in += other.messages_in
@@ -121,3 +126,6 @@ class Counters:
         self.disconnects += other.disconnects
         for reason, count in other.drops.items():
             self.drop(reason, count)
+
+
+_LOSSES = (DropReason.PEER_GONE, DropReason.LINGER)

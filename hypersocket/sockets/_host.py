@@ -39,6 +39,8 @@ class SocketHost:
         self.tasks: trio.Nursery | None = None
         self.closing = False
         self._ending = 0  # endpoints that wait to have everything written
+        self._flushing = 0  # calls that wait to have something written
+        self._losses_told = 0
         self._closed = trio.Event()
         self._closing_scope = trio.CancelScope()
         self._draining: list[Pipe] = []  # gone, with messages that can still be received
@@ -175,10 +177,12 @@ class SocketHost:
     def pipe_writable(self, pipe: Pipe) -> None:
         """A pipe has room."""
         self._socket._pipe_writable(pipe)
+        if self._flushing:
+            self._changed.unpark_all()
 
     def pipe_flushed(self, pipe: Pipe) -> None:  # noqa: ARG002
         """A pipe has written everything."""
-        if self.closing or self._ending:
+        if self.closing or self._ending or self._flushing:
             self._changed.unpark_all()
 
     def pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
@@ -306,6 +310,32 @@ class SocketHost:
     def _tell_closed(self, binding: Binding) -> None:
         self.tell(lambda: events.Closed(time=trio.current_time(), endpoint=binding.endpoint))
 
+    async def flush(self) -> int:
+        """Have what was accepted so far written; returns how many messages were lost meanwhile."""
+        ends = {pipe: pipe.messages_out + pipe.queued_out for pipe in self.pipes if pipe.queued_out}
+        for pipe in ends:
+            if pipe.link is not None:
+                pipe.link.flush()
+        self._flushing += 1
+        try:
+            while waiting := [pipe for pipe, end in ends.items() if not _has_sent(pipe, end)]:
+                for pipe in waiting:
+                    pipe.want_room()  # so that each write is told, for others may go on sending
+                await self._changed.park()
+        finally:
+            self._flushing -= 1
+        return self._new_losses(list(ends))
+
+    def _new_losses(self, awaited: list[Pipe]) -> int:
+        """How many messages were accepted and lost since this was last asked."""
+        known = self._past.losses + sum(
+            pipe.losses for pipes in (self.pipes, self._settling) for pipe in pipes
+        )
+        new = known - self._losses_told
+        self._losses_told = known
+        # Of what was being written when its pipe ended, nobody can say yet what becomes of it.
+        return new + sum(pipe.queued_out for pipe in awaited if pipe.gone)
+
     async def wait_changed(self) -> None:
         """Wait until a peer has come or gone, or the socket closes."""
         await self._changed.park()
@@ -416,6 +446,11 @@ class SocketHost:
             handshake_failures=self._handshake_failures,
             peers=peers,
         )
+
+
+def _has_sent(pipe: Pipe, end: int) -> bool:
+    """Whether a pipe has sent so many messages since it was made, or has nothing left of them."""
+    return pipe.flushed or pipe.gone or pipe.messages_out >= end
 
 
 _ORDINARY_DROPS = frozenset({DropReason.CONFLATED, DropReason.REQUEST_ABANDONED})

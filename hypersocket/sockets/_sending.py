@@ -77,6 +77,27 @@ class Sender(SendOptions, Socket):
         """Like :meth:`send_multipart`, but raises :exc:`trio.WouldBlock` where that would wait."""
         self._send_nowait(to_message(frames))
 
+    async def flush(self) -> int:
+        """Wait until all that was accepted so far has been written, or was lost.
+
+        Written means that the system has taken a message whole, or the peer itself where it is of
+        the same process. Then it will arrive, unless the peer or the connection fails. What waits
+        for a first connection, or for the next, is waited for.
+
+        Returns:
+            How many messages were lost since the socket was opened, or since the last time that
+            this told: those that had been accepted, and were dropped since their peer went away,
+            say. The reasons are in :meth:`stats`.
+
+        Raises:
+            trio.ClosedResourceError: the socket is closed.
+
+        Cancelled, it has changed nothing. What is accepted meanwhile is not waited for.
+        """
+        self._check_open()
+        await trio.lowlevel.checkpoint()
+        return await self._host.flush()
+
     @trio.lowlevel.enable_ki_protection  # between queue and wait; a checkpoint tells of it
     async def _send(self, messages: list[Message]) -> None:
         if self._budget.left > 0:

@@ -159,6 +159,11 @@ class Pipe(PipeQueues):
         if count and self._events.drop(reason, count):
             self.owner.pipe_dropped(self, reason, count)
 
+    @property
+    def losses(self) -> int:
+        """Messages that had been accepted to be sent, and were dropped."""
+        return self._events.losses
+
     def _totals(self) -> Counters:
         """What has been counted so far."""
         return Counters(
