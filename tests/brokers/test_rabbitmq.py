@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 import trio
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.credentials import ExternalCredentials
+from pika.exceptions import ChannelClosedByBroker
 
 from .rabbitmq import BrokerError, Node, RabbitMQ, missing
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
 
 @contextmanager
-def channel(url: str) -> Iterator[BlockingChannel]:
+def channel(url: str) -> Generator[BlockingChannel]:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         yield connection.channel()
 
@@ -36,7 +37,7 @@ def test_each_test_has_a_vhost_of_its_own(rabbitmq: RabbitMQ) -> None:
         mine.basic_publish("", "q", b"one")
     other = RabbitMQ.of(rabbitmq.node, rabbitmq.node.fresh_vhost())
     assert other.url != rabbitmq.url
-    with channel(other.url) as theirs, pytest.raises(pika.exceptions.ChannelClosedByBroker):
+    with channel(other.url) as theirs, pytest.raises(ChannelClosedByBroker):
         theirs.queue_declare("q", passive=True)
     with channel(rabbitmq.url) as mine:
         assert mine.basic_get("q")[2] == b"one"
