@@ -17,7 +17,8 @@ from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
 from hypersocket.devices import topology  # noqa: E402
-from hypersocket.devices.topology._model import TABLES, SocketType  # noqa: E402
+from hypersocket.devices._files._keys import SocketType  # noqa: E402
+from hypersocket.devices.topology._model import TABLES  # noqa: E402
 
 FILES = HERE.parent / "examples" / "topologies"
 

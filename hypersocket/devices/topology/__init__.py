@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
+from .._files._problems import Problem
 from ._child import ChildStatus, DeviceFailed
-from ._errors import Problem, TopologyError
+from ._errors import TopologyError
 from ._links import Link, links_of
 from ._load import load, loads
 from ._run import Running, run

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
-from ..._errors import EndpointError
-from ...sockets import Socket
 from ...zmtp import COMPATIBLE
+from .._files._checks import endpoint_problem, metrics_problem, option_value
+from .._files._problems import NOTHING, Key, a, did_you_mean
+from .._files._variables import Report
 from .._pairing import CAPTURES, CONTROLS, KINDS, PairingError, check_pairing
-from ._errors import NOTHING, Key, a, did_you_mean
 from ._links import End, ends_of, links_of, reachable
 from ._model import DeviceTable, PlainSocketTable, SocketTable, TopologyTable
 from ._spec import (
@@ -24,7 +22,6 @@ from ._spec import (
     SocketSpec,
     Topology,
 )
-from ._variables import Report, Text
 
 _ATTACHED = {
     "capture": ("PUB", CAPTURES),
@@ -159,9 +156,9 @@ class Checker:
         return spec
 
     def _check_metrics(self, key: Key, address: str) -> None:
-        found = re.fullmatch(r"(?:\[[^\]]+\]|[^:\[\]]+):(\d{1,5}|\*)", address)
-        if found is None or (found[1] != "*" and int(found[1]) > 65535):
-            self._report(key, address, "expected HOST:PORT, such as 127.0.0.1:9100")
+        text = metrics_problem(address)
+        if text:
+            self._report(key, address, text)
 
     # Sockets
 
@@ -196,14 +193,10 @@ class Checker:
         spec = SocketSpec(type_, table.bind, connect, {}, addressed)
         return replace(spec, options=self._options(key, spec, table)) if type_ else spec
 
-    def _check_endpoint(self, key: Key, endpoint: str, how: str) -> bool:
-        try:
-            SOCKET_TYPES["PAIR"](**{how: endpoint})
-        except EndpointError as error:
-            text = str(error).removeprefix(f"{endpoint!r}").lstrip(": ")
-            self._report(key, endpoint, text.replace("is no endpoint", "this is no endpoint", 1))
-            return False
-        return True
+    def _check_endpoint(self, key: Key, endpoint: str, how: str) -> None:
+        text = endpoint_problem(endpoint, how)
+        if text:
+            self._report(key, endpoint, text)
 
     def _connected(self, key: Key, endpoint: str) -> str:
         """An endpoint to connect to, or what a reference stands for."""
@@ -254,7 +247,7 @@ class Checker:
         found: dict[str, Any] = {}
         for name, value in table.options.items():
             try:
-                found[name] = _option(cls, name, value)
+                found[name] = option_value(cls, name, value)
             except (TypeError, ValueError) as error:
                 self._report((*key, "options", name), value, str(error))
         if table.subscribe:
@@ -301,36 +294,3 @@ def _name(end: End) -> str:
 def _key_of(end: End, topology: Topology) -> Key:
     name, side = end
     return ("devices", name, side) if name in topology.devices and side else ("sockets", name)
-
-
-def _option(cls: type[Socket], name: str, value: Any) -> Any:
-    """The value of an option as the library takes it.
-
-    Raises:
-        TypeError: the library's own, with what it says of the option and its value.
-        ValueError: likewise.
-    """
-    candidates = [value]
-    if isinstance(value, Text):
-        candidates += _number(value)
-    if isinstance(value, str):
-        candidates.append(value.encode())
-    refused: list[TypeError | ValueError] = []
-    for candidate in candidates:
-        try:
-            cls(**{name: candidate})
-        except (TypeError, ValueError) as error:
-            refused.append(type(error)(str(error).removeprefix(f"{name}={candidate!r}: ")))
-        else:
-            return candidate
-    # That a value is out of range says more than that it is of the wrong type.
-    raise next((error for error in refused if isinstance(error, ValueError)), refused[0])
-
-
-def _number(text: str) -> list[Any]:
-    """What a text is in TOML, when it is a number, true or false."""
-    try:
-        value = tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        return []
-    return [value] if isinstance(value, (int, float)) else []

@@ -5,41 +5,25 @@ The reference in the documentation is made of these declarations.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
+from pydantic import BaseModel, BeforeValidator, Field
+
+from .._files._keys import (
+    INCLUDE,
+    VARIABLES,
+    Name,
+    Seconds,
+    Several,
+    SocketType,
+    Table,
+    VariableValues,
+    endpoint_only,
 )
-
 from ._spec import Balance, Kind, Restart
 
-SocketType: TypeAlias = Literal[
-    "REQ", "REP", "DEALER", "ROUTER", "PUB", "SUB", "XPUB", "XSUB", "PUSH", "PULL", "PAIR"
-]
 
-
-def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _endpoint_only(value: Any) -> Any:
-    return cast("object", value) if isinstance(value, dict) else {"bind": value}
-
-
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
-Several: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
-Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SocketTable(_Table):
+class SocketTable(Table):
     """The sockets of a device: `frontend`, `backend`, `capture`, `control` and `monitor`.
 
     For the last three, an endpoint or a list of them stands for a table with `bind`.
@@ -72,10 +56,10 @@ class SocketTable(_Table):
     )
 
 
-Attached: TypeAlias = Annotated[SocketTable, BeforeValidator(_endpoint_only)]
+Attached: TypeAlias = Annotated[SocketTable, BeforeValidator(endpoint_only)]
 
 
-class DeviceTable(_Table):
+class DeviceTable(Table):
     """`[devices.NAME]`: a device, which `hypersocket run` runs.
 
     `NAME` is of letters, digits, `-` and `_`.
@@ -138,7 +122,7 @@ class DeviceTable(_Table):
     )
 
 
-class PlainSocketTable(_Table):
+class PlainSocketTable(Table):
     """`[sockets.NAME]`: a socket of a program that is not run from this file.
 
     It is checked and drawn, others can refer to it, and its program can open it with
@@ -163,21 +147,12 @@ class PlainSocketTable(_Table):
     label: str | None = Field(None, description="A few words for the picture.")
 
 
-class TopologyTable(_Table):
+class TopologyTable(Table):
     """The file as a whole."""
 
     title: str = Field("", description="What the topology is; the heading of its picture.")
-    include: Several = Field(
-        (),
-        description="Address maps: TOML files that hold nothing but `[variables]`, as paths"
-        " relative to this one. Their values go before those of this file, and the later before"
-        " the earlier. `${env:NAME}` is replaced in the paths.",
-    )
-    variables: dict[str, str | int | float | bool] = Field(
-        {},
-        description="Values for `${name}` anywhere in the file, in other variables too. What the"
-        " caller gives goes before what an address map says, and that before what stands here.",
-    )
+    include: Several = INCLUDE
+    variables: VariableValues = VARIABLES
     devices: dict[Name, DeviceTable] = Field({}, description="The devices, `[devices.NAME]`.")
     sockets: dict[Name, PlainSocketTable] = Field(
         {}, description="Sockets of other programs, `[sockets.NAME]`."
@@ -187,12 +162,6 @@ class TopologyTable(_Table):
         description="Gateways to other protocols. There are none yet: a later version of"
         " hypersocket will have the AMQP gateway.",
     )
-
-
-class AddressMap(_Table):
-    """An included file."""
-
-    variables: dict[str, str | int | float | bool] = Field({}, description="Values.")
 
 
 TABLES: tuple[type[BaseModel], ...] = (TopologyTable, DeviceTable, SocketTable, PlainSocketTable)

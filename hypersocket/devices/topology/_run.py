@@ -12,9 +12,10 @@ import trio
 
 from ..._errors import HypersocketError
 from .. import DeviceResult
+from .._files._problems import Problem
 from ._attachments import Metrics
 from ._child import Child, ChildState, ChildStatus, DeviceFailed
-from ._errors import Problem, TopologyError
+from ._errors import TopologyError
 from ._load import load
 from ._order import stop_order
 from ._service import load_from

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 from ... import sockets
 from ...sockets import Socket
 from .._balance import AddressedDealer
-from ._errors import Problem, TopologyError, did_you_mean
+from .._files._problems import Problem, did_you_mean
+from ._errors import TopologyError
 
 Kind: TypeAlias = Literal["queue", "forwarder", "streamer", "proxy"]
 Balance: TypeAlias = Literal["round-robin", "least-outstanding"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ._errors import NOTHING, Key, did_you_mean
+from ._problems import NOTHING, Key, did_you_mean
 
 _EXPECTED = {
     "string_type": "expected text in quotes",
@@ -25,10 +26,11 @@ _EXPECTED = {
     "bool_type": "expected true or false",
 }
 
-_WHAT = {
-    "kind": "expected 'queue', 'forwarder', 'streamer' or 'proxy'",
-    "type": 'expected a socket type, such as "REQ"',
-}
+_FEW = 6
+"""Choices that are all named where none was made."""
+
+_BRANCH = re.compile(r"function-[a-z]+\[.*\]")
+"""What pydantic puts after a key where a value was changed before it was looked at."""
 
 Finding = tuple[Key, object, str]
 """Where, the value, and what is wrong with it."""
@@ -54,8 +56,7 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
     if kind == "extra_forbidden":
         return key, value, f"unknown key{did_you_mean(str(key[-1]), _keys_at(key[:-1], model))}"
     if kind == "missing":
-        what = _WHAT.get(str(key[-1]), "expected a table")
-        return key, NOTHING, f"this is missing: {what}"
+        return key, NOTHING, f"this is missing: {_wanted(key, model)}"
     if kind == "string_pattern_mismatch":
         return key, value, "this is no name: expected letters, digits, '-' and '_'"
     if kind == "literal_error":
@@ -68,6 +69,19 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
     if key and key[0] == "variables":
         return key, value, "expected text, a number, true or false"
     return key, value, _EXPECTED.get(kind, detail["msg"])
+
+
+def _wanted(key: Key, model: type[BaseModel]) -> str:
+    """What should stand where nothing does."""
+    table = _table_at(key[:-1], model)
+    field = table.model_fields.get(str(key[-1])) if table is not None else None
+    annotation: Any = field.annotation if field is not None else None
+    if get_origin(annotation) is Literal:
+        choices = [repr(one) for one in get_args(annotation)]
+        if len(choices) > _FEW:
+            return f'expected a socket type, such as "{get_args(annotation)[0]}"'
+        return f"expected {', '.join(choices[:-1])} or {choices[-1]}"
+    return "expected a table" if _inner(annotation) is not None else "expected text in quotes"
 
 
 def _choice(detail: ErrorDetails, value: object) -> str:
@@ -88,7 +102,7 @@ def _table_at(key: Key, model: type[BaseModel]) -> type[BaseModel] | None:
         if _is_model(current):
             field = current.model_fields.get(str(part))
             current = _inner(field.annotation) if field is not None else None
-        elif current is not None:  # a table of tables: any name leads to the same
+        elif current is not None:  # tables under names, or in a list: each is of the same kind
             current = current[0]
     return current if isinstance(current, type) else None
 
@@ -102,8 +116,12 @@ def _inner(annotation: Any) -> Any:
     if _is_model(annotation):
         return annotation
     arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
-    if getattr(annotation, "__origin__", None) is dict:
+    origin = getattr(annotation, "__origin__", None)
+    if origin is dict:
         return [_inner(arguments[1])]
+    if origin in {list, tuple}:
+        inner = _inner(arguments[0])
+        return None if inner is None else [inner]
     for argument in arguments:
         found = _inner(argument)
         if found is not None:
@@ -120,4 +138,4 @@ def _without_union_branches(loc: Key) -> Key:
     """Pydantic puts the tried member of a union after the key; people have not written it."""
     if loc[:1] == ("variables",):
         return loc[:2]
-    return tuple(part for part in loc if part != "function-before[_endpoint_only(), SocketTable]")
+    return tuple(part for part in loc if not (isinstance(part, str) and _BRANCH.fullmatch(part)))
