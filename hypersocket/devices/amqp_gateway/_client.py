@@ -39,6 +39,7 @@ class BrokerAddress:
         host: name or address.
         port: TCP port.
         tls: the context, with verification on; None for plain TCP.
+        server_name: TLS: the name that the broker's certificate must have; empty for ``host``.
         vhost: 0-9-1: the virtual host. 1.0: sent as the open frame's hostname, if not None.
         username: for PLAIN.
         password: for PLAIN; never shown.
@@ -52,6 +53,7 @@ class BrokerAddress:
     host: str
     port: int
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    server_name: str = ""
     vhost: str | None = None
     username: str = ""
     password: str = field(default="", repr=False)
