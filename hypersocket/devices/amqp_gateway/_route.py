@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import trio
 
 from ... import sockets
+from ...amqp import Declaration
 from ...sockets import Socket
 from .._balance import AddressedDealer
 from ._client import Client, ProtocolName
@@ -51,6 +52,7 @@ class Shared:
         name: the gateway's, also in the hop header.
         protocol: which protocol the broker speaks.
         linger: seconds that a graceful stop may take.
+        declare: what the gateway declares after each connect.
         backoff: makes pauses between attempts.
     """
 
@@ -58,6 +60,7 @@ class Shared:
     protocol: ProtocolName
     linger: float
     backoff: Callable[[], Backoff]
+    declare: tuple[Declaration, ...] = ()
 
 
 class Route(ABC):
@@ -146,10 +149,10 @@ class Route(ABC):
         await self.settle()
         await self.until(lambda: not self.dead_letters.waiting)
 
-    def failed(self, error: str) -> None:
+    def failed(self, error: str, *, tell: bool = True) -> None:
         """It does not work now; told once for each change."""
         self.error = error
-        if error != self._told:
+        if tell and error != self._told:
             self._told = error
             logger.warning("%s: %s", self.label, error)
 

@@ -49,6 +49,11 @@ class Backoff:
         self._random = random
         self._next = first
 
+    @property
+    def current(self) -> float:
+        """Seconds of the next pause, without jitter."""
+        return self._next
+
     def next(self) -> float:
         """Seconds to wait now: from half of the pause to the whole of it."""
         pause = self._next
