@@ -5,8 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-
-import trustme
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -36,25 +35,29 @@ class Certificates:
             context.load_cert_chain(self.client_chain, self.client_key)
         return context
 
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        """Where they are, or will be."""
+        names = ("authority", "server", "server-key", "client", "client-key", "stranger")
+        return cls(*(directory / f"{name}.pem" for name in names))
 
-def make_certificates(directory: Path) -> Certificates:
-    """Make them once in a directory; those that are there stay."""
-    names = ("authority", "server", "server-key", "client", "client-key", "stranger")
-    files = Certificates(*(directory / f"{name}.pem" for name in names))
-    if files.stranger.exists():
-        return files
-    directory.mkdir(parents=True, exist_ok=True)
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(files.authority))
-    trustme.CA().cert_pem.write_to_path(str(files.stranger))
-    server = authority.issue_cert("localhost", "127.0.0.1")
-    client = authority.issue_cert("guest.example", common_name="guest")
-    for leaf, chain, key in (
-        (server, files.server_chain, files.server_key),
-        (client, files.client_chain, files.client_key),
-    ):
-        key.touch(0o600)
-        leaf.private_key_pem.write_to_path(str(key))
-        for number, blob in enumerate(leaf.cert_chain_pems):
-            blob.write_to_path(str(chain), append=bool(number))
-    return files
+    def make(self) -> None:
+        """Make them, if they are not there."""
+        import trustme  # not wanted by a benchmark, which has no TLS
+
+        if self.stranger.exists():
+            return
+        self.stranger.parent.mkdir(parents=True, exist_ok=True)
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(self.authority))
+        server = authority.issue_cert("localhost", "127.0.0.1")
+        client = authority.issue_cert("guest.example", common_name="guest")
+        for leaf, chain, key in (
+            (server, self.server_chain, self.server_key),
+            (client, self.client_chain, self.client_key),
+        ):
+            key.touch(0o600)
+            leaf.private_key_pem.write_to_path(str(key))
+            for number, blob in enumerate(leaf.cert_chain_pems):
+                blob.write_to_path(str(chain), append=bool(number))
+        trustme.CA().cert_pem.write_to_path(str(self.stranger))
