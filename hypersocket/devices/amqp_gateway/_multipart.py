@@ -15,7 +15,7 @@ MAX_HEADER = 65_536
 is 131072 bytes with RabbitMQ."""
 
 
-class DamagedFrames(ValueError):  # noqa: N818 - the state of a message, and no fault of this side
+class DamagedFrames(ValueError):
     """A header that does not say how to cut this body."""
 
 
