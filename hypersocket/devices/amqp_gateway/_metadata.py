@@ -23,7 +23,7 @@ from ._client import Delivery, ProtocolName
 from ._errors import GatewayError
 from ._spec import Metadata, RouteSpec
 from ._strict import Checker, MetadataError
-from ._values import Tagger, untag
+from ._values import Tagger, is_table, untag
 
 __all__ = ["MetadataError", "PropertyMap", "Said"]
 
@@ -176,7 +176,7 @@ class PropertyMap:
         except (ValueError, RecursionError) as error:
             name = type(self._format).__name__
             raise MetadataError(f"metadata: this is no {name}: {error}") from error
-        if not isinstance(table, Mapping):
+        if not is_table(table):
             raise MetadataError("metadata: must be a table, { ... }")
         try:
             plain = _untagged(table)
@@ -265,7 +265,7 @@ def _untagged(table: Mapping[Any, Any]) -> dict[str, Any]:
         if not isinstance(key, str):
             raise MetadataError(f"the keys of a table must be text, not {key!r}")
         try:
-            if key in {"headers", "annotations"} and isinstance(value, Mapping):
+            if key in {"headers", "annotations"} and is_table(value):
                 plain[key] = _untagged_table(key, value)
             else:
                 plain[key] = untag(value)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from ...amqp import Properties
 from ._client import ProtocolName
-from ._values import MAX_DEPTH, kind
+from ._values import MAX_DEPTH, is_list, is_table, kind
 
 SHORT_STRING = 255
 """Bytes that text beside a body has at most (AMQP 0-9-1, 4.2.5.3)."""
@@ -129,7 +129,7 @@ class Checker:
         return self._text(name, value)
 
     def _table(self, name: str, value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
+        if not is_table(value):
             raise MetadataError(f"{name}: must be a table, not {kind(value)}")
         return {
             self._key(name, key): self._value(f"{name}.{key}", one, 1) for key, one in value.items()
@@ -164,7 +164,7 @@ class Checker:
             return _datetime(path, value)
         if isinstance(value, Decimal):
             return _decimal(path, value) if self._old else str(value)
-        if isinstance(value, (list, tuple, Mapping)):
+        if is_table(value) or is_list(value):
             return self._nested(path, value, depth)
         raise MetadataError(f"{path}: {kind(value)} cannot be a header")
 
@@ -173,7 +173,7 @@ class Checker:
             raise MetadataError(f"{path}: AMQP 1.0 has no lists or tables among the headers")
         if depth > MAX_DEPTH:
             raise MetadataError(f"{path}: nested over {MAX_DEPTH} deep")
-        if isinstance(value, Mapping):
+        if is_table(value):
             return {
                 self._key(path, key): self._value(f"{path}.{key}", one, depth + 1)
                 for key, one in value.items()

@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 TAGS = frozenset({"base64", "uuid", "datetime", "decimal", "float", "table", "map"})
@@ -31,6 +31,16 @@ MAX_DEPTH = 32
 TOO_DEEP = "(nested too deeply)"
 
 _SIMPLE = frozenset({str, int, bool, type(None)})
+
+
+def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether it is a table."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Whether it is a list."""
+    return isinstance(value, (list, tuple))
 
 
 class Tagger:
@@ -51,9 +61,9 @@ class Tagger:
             return value
         if depth > MAX_DEPTH:
             return TOO_DEEP
-        if isinstance(value, Mapping):
+        if is_table(value):
             return self.table(value, depth)
-        if isinstance(value, (list, tuple)):
+        if is_list(value):
             return [self.tag(one, depth + 1) for one in value]
         return self._leaf(value)
 
@@ -89,7 +99,7 @@ class Tagger:
                 return {"float": str(float(value))}
             return float(value)
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return self._bytes(bytes(value))
+            return self._bytes(bytes(value))  # pyright: ignore[reportUnknownArgumentType]
         if isinstance(value, UUID):
             return {"uuid": str(value)}
         if isinstance(value, datetime):
@@ -113,9 +123,9 @@ def untag(value: Any, depth: int = 0) -> Any:
         return value
     if depth > MAX_DEPTH:
         raise ValueError(f"nested over {MAX_DEPTH} deep")
-    if isinstance(value, list):
+    if is_list(value):
         return [untag(one, depth + 1) for one in value]
-    if not isinstance(value, Mapping):
+    if not is_table(value):
         return value
     if len(value) == 1:
         ((key, inner),) = value.items()
@@ -126,7 +136,7 @@ def untag(value: Any, depth: int = 0) -> Any:
 
 def _untagged(tag: str, value: Any, depth: int) -> Any:
     if tag == "table":
-        if not isinstance(value, Mapping):
+        if not is_table(value):
             raise ValueError(f'{{"table": ...}} has a table in it, not {kind(value)}')
         return {key: untag(one, depth + 1) for key, one in value.items()}
     if tag == "map":
