@@ -101,9 +101,16 @@ class Route(ABC):
         self.socket: Any = self.make_socket(spec.socket)
         buried = spec.dead_letters
         grave = None if buried is None or buried.socket is None else self.make_socket(buried.socket)
-        self.dead_letters = Burial(spec, shared.name, self.label, self.counters, grave)
-        self.dead_letters.backoff = shared.backoff()
-        self.dead_letters.on_change = self.changed
+        self.dead_letters = Burial(
+            spec,
+            shared.name,
+            self.label,
+            self.counters,
+            socket=grave,
+            backoff=shared.backoff(),
+            on_change=self.changed,
+        )
+        self._check_dead_letters()
         self.stopping = False
         self.error: str | None = "there is no connection to the broker yet"
         self._changed = trio.lowlevel.ParkingLot()
@@ -135,6 +142,7 @@ class Route(ABC):
         Cancelled, or raising, it keeps what is unsettled for the next call.
         """
         try:
+            await self.dead_letters.look_for_target(client)
             await together(lambda: self.carry(client), lambda: self.dead_letters.carry(client))
         finally:
             self.error = self.error or "it is not connected to the broker"
@@ -161,7 +169,8 @@ class Route(ABC):
         return self.counters.snapshot(
             self.spec.name,
             self.spec.kind,
-            error=self.error,
+            active=self.error is None,
+            error=self.error or self.dead_letters.error,
             pending=self.pending,
             credit=self.credit,
             bindings=self.bindings,
@@ -242,6 +251,33 @@ class Route(ABC):
         """Raise if the policy objects to what the route is told to do always."""
         if objection:
             raise GatewayError(f"route {self.spec.name}: {objection}")
+
+    def _check_dead_letters(self) -> None:
+        to = self.spec.dead_letters
+        if to is None:
+            return
+        ways = [to.exchange is not None, to.address is not None, to.socket is not None]
+        if sum(ways) != 1:
+            raise GatewayError(
+                f"route {self.spec.name}: dead letters go to one of exchange, address and socket"
+            )
+        if to.exchange:
+            self.check(self.guard.exchange(to.exchange))
+        elif to.exchange is not None:
+            self.check(self.guard.queue(to.routing_key))
+        elif to.address is not None:
+            self.check(self.guard.address(to.address))
+        if (to.address is None) is (self.shared.protocol == "1.0") and to.socket is None:
+            right = "an address" if self.shared.protocol == "1.0" else "an exchange"
+            raise GatewayError(
+                f"route {self.spec.name}: with AMQP {self.shared.protocol}, dead letters go to "
+                f"{right} or a socket"
+            )
+        if to.socket is not None and to.socket.type not in {"PUSH", "PUB"}:
+            raise GatewayError(
+                f"route {self.spec.name}: dead letters go to a PUSH or a PUB, "
+                f"not to a {to.socket.type}"
+            )
 
     def make_socket(self, given: RouteSocket) -> Socket:
         """A socket as it is told, not yet open.
