@@ -8,10 +8,10 @@ given as bytes.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 from uuid import UUID
 
 DEPTH_MAX = 32
@@ -20,12 +20,22 @@ DEPTH_MAX = 32
 _EMPTY_WIDTH_MAX = 1024
 """Elements of an array that take no bytes each (null, true, ...): a count that costs nothing."""
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _U32 = struct.Struct(">I")
 
 
 class CodecError(ValueError):
     """These bytes are not AMQP 1.0, or this value cannot be said in it."""
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a value is a list."""
+    return isinstance(value, list)
+
+
+def is_map(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether a value is a map."""
+    return isinstance(value, Mapping)
 
 
 class Symbol(str):
@@ -44,10 +54,10 @@ def _text(data: bytes) -> str | bytes:
         return data
 
 
-def _timestamp(data: bytes) -> datetime.datetime | int:
+def _timestamp(data: bytes) -> dt.datetime | int:
     milliseconds: int = struct.unpack(">q", data)[0]
     try:
-        return _EPOCH + datetime.timedelta(milliseconds=milliseconds)
+        return _EPOCH + dt.timedelta(milliseconds=milliseconds)
     except OverflowError:
         return milliseconds
 
@@ -184,7 +194,7 @@ def _items(data: bytes, at: int, end: int, count: int, depth: int) -> list[Any]:
 
 
 def _as_map(items: list[Any]) -> dict[Any, Any]:
-    keys = (repr(key) if isinstance(key, list | dict) else key for key in items[::2])
+    keys = (repr(key) if is_list(key) or is_map(key) else key for key in items[::2])
     return dict(zip(keys, items[1::2], strict=True))
 
 
@@ -286,14 +296,14 @@ def _encode_int(value: int) -> bytes:
     return encode_ulong(value)
 
 
-def _encode_datetime(value: datetime.datetime) -> bytes:
+def _encode_datetime(value: dt.datetime) -> bytes:
     if value.tzinfo is None:
-        value = value.replace(tzinfo=datetime.UTC)
-    return encode_timestamp((value - _EPOCH) // datetime.timedelta(milliseconds=1))
+        value = value.replace(tzinfo=dt.UTC)
+    return encode_timestamp((value - _EPOCH) // dt.timedelta(milliseconds=1))
 
 
 def encode(value: Any, depth: int = 0) -> bytes:
-    """Encode a value: None, bool, int (long), float (double), str, bytes, UUID, datetime, list, map.
+    """Encode None, bool, int (as long), float (double), str, bytes, UUID, datetime, list or map.
 
     Raises:
         CodecError: the value is of another type, too big, or nested too deep.
@@ -302,14 +312,16 @@ def encode(value: Any, depth: int = 0) -> bytes:
         raise CodecError(f"nested deeper than {DEPTH_MAX}")
     if value is None:
         return b"\x40"
-    simple = _SIMPLE.get(cast("type[Any]", type(value)))
+    simple = _SIMPLE.get(value.__class__)
     if simple is not None:
         return simple(value)
-    if isinstance(value, Mapping):
-        pairs = cast("Mapping[Any, Any]", value).items()
+    if is_map(value):
+        pairs = value.items()
         return encode_map([(encode(k, depth + 1), encode(v, depth + 1)) for k, v in pairs])
-    if isinstance(value, list | tuple):
-        return encode_list([encode(item, depth + 1) for item in cast("list[Any]", value)])
+    if isinstance(value, tuple):
+        value = list(cast("tuple[Any, ...]", value))
+    if is_list(value):
+        return encode_list([encode(item, depth + 1) for item in value])
     for kind, encoder in _SIMPLE.items():  # an IntEnum, a subclass of str ...
         if isinstance(value, kind):
             return encoder(value)
@@ -326,5 +338,5 @@ _SIMPLE: dict[type[Any], Callable[[Any], bytes]] = {
     bytearray: lambda value: encode_binary(bytes(value)),
     memoryview: lambda value: encode_binary(bytes(value)),
     UUID: lambda value: b"\x98" + value.bytes,
-    datetime.datetime: _encode_datetime,
+    dt.datetime: _encode_datetime,
 }

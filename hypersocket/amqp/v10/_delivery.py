@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .._types import Properties, Target
-from ._message import Quirks, Sections
+from ._quirks import Quirks
+from ._sections import Sections
 
 
 class Delivery(Sections):

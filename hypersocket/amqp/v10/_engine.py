@@ -11,9 +11,12 @@ from .._types import AmqpError, ConnectionLost, NotSupported, Outcome, Publicati
 from . import _codec
 from ._conditions import Condition, condition_of
 from ._events import Ended, Event, LinkEnded, Opened, Settled
-from ._links import Link, ReceiverLink, SenderLink
-from ._message import NO_QUIRKS, Quirks, quirks_of
-from ._proton import chars, constants, encoded, ffi, fill, lib
+from ._links import Link
+from ._peer import mapping, symbols
+from ._proton import chars, constants, ffi, fill, lib
+from ._quirks import NO_QUIRKS, Quirks, quirks_of
+from ._receiver import ReceiverLink
+from ._sender import SenderLink
 
 _DELIVERY: int = constants.PN_DELIVERY
 _RELAY = "ANONYMOUS-RELAY"
@@ -105,7 +108,7 @@ class Engine:
         mechanisms = lib.pn_sasl(self._transport)
         lib.pn_sasl_allowed_mechs(mechanisms, chars(self._sasl))
         # Encryption is not the engine's affair here, so it takes every link for a clear one.
-        lib.pn_sasl_set_allow_insecure_mechs(mechanisms, True)  # noqa: FBT003 - C has no keywords
+        lib.pn_sasl_set_allow_insecure_mechs(mechanisms, True)
         lib.pn_transport_set_max_frame(self._transport, self._frame_max)
         lib.pn_transport_set_idle_timeout(self._transport, round(idle_timeout * 1000))
         lib.pn_transport_bind(self._transport, self.connection)
@@ -121,7 +124,7 @@ class Engine:
 
     # --- bytes and time -------------------------------------------------------------
 
-    def receive(self, data: bytes, now: float) -> None:
+    def receive(self, data: bytes | bytearray, now: float) -> None:
         """What came from the peer, at a time (seconds of any clock that does not go back)."""
         view, at, end = memoryview(data), 0, len(data)
         while at < end:
@@ -186,7 +189,8 @@ class Engine:
     @property
     def output_ended(self) -> bool:
         """Whether nothing will ever have to be sent again."""
-        return lib.pn_transport_pending(self._transport) < 0
+        pending: int = lib.pn_transport_pending(self._transport)
+        return pending < 0
 
     # --- what the owner wants ---------------------------------------------------------
 
@@ -269,8 +273,8 @@ class Engine:
             lib.pn_collector_pop(collector)
 
     def _on_open(self, _: Any) -> None:
-        self.properties = _mapping(lib.pn_connection_remote_properties(self.connection))
-        self.capabilities = _symbols(lib.pn_connection_remote_offered_capabilities(self.connection))
+        self.properties = mapping(lib.pn_connection_remote_properties(self.connection))
+        self.capabilities = symbols(lib.pn_connection_remote_offered_capabilities(self.connection))
         product, version = (str(self.properties.get(key, "")) for key in ("product", "version"))
         self.quirks = quirks_of(product, version)
         # RabbitMQ opens for anybody, and says at the first session whether the host may be used.
@@ -358,7 +362,7 @@ class Engine:
         )
 
     def _broken(self, condition: Condition | None) -> ConnectionLost:
-        """The engine itself gave up: a refused login, no AMQP, a time-out, or bytes that are none."""
+        """The engine itself gave up: a refused login, a time-out, or bytes that are no AMQP."""
         if condition is None:
             return self._silent_end("")
         outcome: int = lib.pn_sasl_outcome(lib.pn_sasl(self._transport))
@@ -390,23 +394,3 @@ class Engine:
             words = f"ended the connection before it was open (login by {self._sasl})"
         end = f": {reason}" if reason else ""
         return ConnectionLost(f"{self.peer} {words}{end}", temporary=True)
-
-
-def _mapping(data: Any) -> Mapping[str, Any]:
-    value = _decoded(data)
-    if not isinstance(value, dict):
-        return MappingProxyType({})
-    return MappingProxyType({str(key): item for key, item in value.items()})
-
-
-def _symbols(data: Any) -> frozenset[str]:
-    value = _decoded(data)
-    return frozenset(str(one) for one in (value if isinstance(value, list) else [value]) if one)
-
-
-def _decoded(data: Any) -> Any:
-    raw = encoded(data)
-    try:
-        return _codec.decode(raw)[0] if raw else None
-    except _codec.CodecError:
-        return None

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from .._types import AmqpError, ConnectionLost, Outcome, Publication
 
 if TYPE_CHECKING:
-    from ._links import Link, ReceiverLink, SenderLink
+    from ._links import Link
+    from ._receiver import ReceiverLink
+    from ._sender import SenderLink
 
 
 @dataclass(slots=True)

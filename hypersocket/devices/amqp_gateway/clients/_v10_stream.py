@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+from typing import cast
 
 import trio
 import trio.abc
@@ -67,7 +68,8 @@ def _innermost(error: BaseException) -> str:
     """The words of what was wrong with the last address tried."""
     cause = error.__cause__
     if isinstance(cause, BaseExceptionGroup):
-        return _innermost(cause.exceptions[-1])
+        several = cast("BaseExceptionGroup[BaseException]", cause)
+        return _innermost(several.exceptions[-1])
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return _innermost(cause) if isinstance(cause, OSError) else str(error)

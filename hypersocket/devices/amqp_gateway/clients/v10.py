@@ -47,7 +47,7 @@ _READ_MAX = 131_072
 async def connect(
     address: BrokerAddress, *, on_blocked: Callable[[str | None], None] | None = None
 ) -> AsyncGenerator[Client]:
-    """Connect to a broker: ``async with connect(address) as client``.
+    """Connect to a broker, for an ``async with``.
 
     On leaving, links are ended and the connection is closed in good order, within
     :data:`CLOSE_TIMEOUT` seconds; cancelled, what was settled is written and the connection is
@@ -60,6 +60,7 @@ async def connect(
     Raises:
         ConnectionLost: there is no connection to be had, with the broker's words.
     """
+    del on_blocked
     _check(address)
     deadline = trio.current_time() + address.connect_timeout
     stream = await _in_time(address, deadline)
