@@ -74,7 +74,12 @@ class Delivery(Protocol):
 
     @property
     def properties(self) -> Properties:
-        """Decoded when first asked for. Never raises: what cannot be decoded is given as bytes."""
+        """Decoded when first asked for. Never raises: what cannot be decoded is given as bytes.
+
+        0-9-1: identifiers and header values that are not UTF-8 are bytes; other text that is not
+        has surrogate escapes, as ``bytes.decode("utf-8", "surrogateescape")`` gives them, which go
+        out as they came in. The same goes for :attr:`target`.
+        """
         ...
 
     @property
@@ -100,7 +105,9 @@ class Sender(Protocol):
         """Take publications over, in order; each one's outcome is told to ``on_settled`` once.
 
         Waits while too much is unwritten, while the broker has blocked the connection, and (1.0)
-        while there is no credit. If the channel or connection ends, all that were taken and have
+        while there is no credit. What the protocol cannot carry (an integer of more than 64 bits
+        in a header, a routing key of more than 255 bytes, ...) is ``REJECTED`` at once, with the
+        reason and before this returns; the others are none the worse for it. If the channel or connection ends, all that were taken and have
         no outcome get :attr:`Result.UNKNOWN`, and then this and later calls raise.
 
         Cancelled: those not yet taken over were not sent, and have no outcome; ``taken`` of the
@@ -218,8 +225,16 @@ class Client(Protocol):
         """
         ...
 
-    async def open_receiver(self, subscription: Subscription) -> Receiver:
+    async def open_receiver(
+        self, subscription: Subscription, *, sender: Sender | None = None
+    ) -> Receiver:
         """A way to receive.
+
+        Args:
+            subscription: what.
+            sender: 0-9-1: receive on this sender's channel, which direct reply-to
+                (``amq.rabbitmq.reply-to``, with ``settled``) asks for; the channel's end is the
+                end of both. A sender has one such receiver at most. 1.0 does not look at it.
 
         Raises:
             ChannelLost: refused (no such queue, not allowed, in exclusive use).

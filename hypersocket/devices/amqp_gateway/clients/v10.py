@@ -30,6 +30,7 @@ from ....amqp.v10 import (
     SenderLink,
     Settled,
 )
+from .. import _client
 from .._client import BrokerAddress, OnSettled, ProtocolName
 from ._v10_links import Receiver, Sender
 from ._v10_stream import is_loopback, name_of, open_stream
@@ -196,14 +197,21 @@ class Client:
         await self._attached(link)
         return Sender(link, on_settled, self._kick)
 
-    async def open_receiver(self, subscription: Subscription) -> Receiver:
+    async def open_receiver(
+        self, subscription: Subscription, *, sender: _client.Sender | None = None
+    ) -> Receiver:
         """Attach a receiver, and give the peer credit. Cancelled, it is detached.
+
+        Args:
+            subscription: what.
+            sender: of no meaning here.
 
         Raises:
             ChannelLost: refused, or not answered in ``connect_timeout``.
             ConnectionLost: the connection ended.
             NotSupported: the peer does not apply the filter.
         """
+        del sender
         link = self._engine.open_receiver(subscription)
         await self._attached(link)
         if not link.filtered:
