@@ -1,0 +1,156 @@
+"""AMQP 0-9-1 on trio: :func:`connect` is the gateway's ``Connect``. Needs the extra ``amqp``."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from ...._version import __version__
+from ....amqp import ConnectionLost, NotSupported
+from ....amqp.v091 import Connection, Ended, Opened, Settings
+from .._client import BrokerAddress, Client
+from ._v091_client import REPLY_TO, BrokerClient
+from ._v091_link import RECEIVE_SIZE, Link
+
+__all__ = ["REPLY_TO", "connect"]
+
+
+@asynccontextmanager
+async def connect(
+    address: BrokerAddress,
+    *,
+    on_blocked: Callable[[str | None], None] | None = None,
+) -> AsyncIterator[Client]:
+    """An open connection to a broker, for ``async with``.
+
+    What the body raises leaves as itself. On leaving, the connection is closed in good order
+    within a bounded time, whatever the body did.
+
+    Args:
+        address: where, and how to log in.
+        on_blocked: told the broker's words when it stops taking publications, and None when it
+            takes them again; called from the reader, and may not wait nor raise.
+
+    Raises:
+        ConnectionLost: there is no connection, for the reason that the text gives.
+        NotSupported: the broker is to be asked for something that 0-9-1 does not have.
+    """
+    if address.sasl == "ANONYMOUS":
+        raise NotSupported("AMQP 0-9-1 has no ANONYMOUS log-in; PLAIN and EXTERNAL it has")
+    peer = f"{address.host}:{address.port}"
+    stream, connection, opened = await _open(address, peer)
+    link = Link(stream, connection, opened.heartbeat, on_blocked)
+    failure: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.run)
+            try:
+                yield BrokerClient(link, opened.broker, address.container_id)
+            except BaseException as error:  # noqa: BLE001 - raised again, outside the nursery
+                failure = error
+            await link.close()
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                # Left in a cancelled scope with a child, the nursery would raise in place of
+                # what the body did.
+                while nursery.child_tasks:
+                    await trio.lowlevel.checkpoint()
+        if failure is not None:
+            raise failure
+    finally:
+        del failure
+
+
+async def _open(address: BrokerAddress, peer: str) -> tuple[trio.abc.Stream, Connection, Opened]:
+    """Everything up to the open connection, within ``connect_timeout``."""
+    connection = Connection(_settings(address, peer))
+    doing = f"to reach {peer}"
+    stream: trio.abc.Stream | None = None
+    try:
+        with trio.fail_after(address.connect_timeout):
+            stream = await _reach(address, peer)
+            doing = "for TLS"
+            stream = await _secure(stream, address, peer)
+            while True:
+                doing = f"for {connection.state.value}"
+                opened = await _step(stream, connection)
+                if opened is not None:
+                    return stream, connection, opened
+    except trio.TooSlowError:
+        text = f"{peer}: no connection within {address.connect_timeout:g} s; waited {doing}"
+        await _drop(stream)
+        raise ConnectionLost(text, temporary=True) from None
+    except BaseException:
+        await _drop(stream)
+        raise
+
+
+async def _drop(stream: trio.abc.Stream | None) -> None:
+    if stream is not None:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)
+
+
+def _settings(address: BrokerAddress, peer: str) -> Settings:
+    # We and brokers give up after two intervals without a sign of life.
+    heartbeat = min(math.ceil(address.heartbeat / 2), 0xFFFF)
+    return Settings(
+        peer=peer,
+        vhost="/" if address.vhost is None else address.vhost,
+        mechanism="EXTERNAL" if address.sasl == "EXTERNAL" else "PLAIN",
+        username=address.username,
+        password=address.password,
+        heartbeat=heartbeat,
+        frame_max=address.frame_max,
+        name=address.container_id,
+        version=__version__,
+    )
+
+
+async def _reach(address: BrokerAddress, peer: str) -> trio.SocketStream:
+    try:
+        return await trio.open_tcp_stream(address.host, address.port)
+    except OSError as error:
+        # Names too: a resolver may know tomorrow what it does not know today.
+        reason = error.strerror or str(error) or type(error).__name__
+        if isinstance(error.__cause__, OSError):
+            reason = error.__cause__.strerror or reason
+        raise ConnectionLost(f"{peer} cannot be reached: {reason}", temporary=True) from error
+
+
+async def _secure(stream: trio.SocketStream, address: BrokerAddress, peer: str) -> trio.abc.Stream:
+    if address.tls is None:
+        return stream
+    secure = trio.SSLStream(
+        stream, address.tls, server_hostname=address.host, https_compatible=True
+    )
+    try:
+        await secure.do_handshake()
+    except trio.BrokenResourceError as error:
+        cause = error.__cause__
+        wrong = isinstance(cause, ssl.SSLError)
+        text = f"{peer}: no TLS: {cause or error}"
+        raise ConnectionLost(text, temporary=not wrong) from error
+    return secure
+
+
+async def _step(stream: trio.abc.Stream, connection: Connection) -> Opened | None:
+    """Write what is to be written, read what comes."""
+    try:
+        if connection.unwritten:
+            await stream.send_all(b"".join(connection.take()))
+        data = await stream.receive_some(RECEIVE_SIZE)
+    except trio.BrokenResourceError as error:
+        events = connection.eof(str(error.__cause__ or error))
+    else:
+        events = connection.receive(data) if data else connection.eof()
+    for event in events:
+        if isinstance(event, Opened):
+            return event
+        if isinstance(event, Ended):
+            raise event.error
+    return None
