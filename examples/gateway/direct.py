@@ -1,0 +1,34 @@
+"""A direct exchange: the first frame of a message says which queues it goes to."""
+
+import os
+from pathlib import Path
+
+import trio
+
+import hypersocket as hs
+
+CONFIG = Path(__file__).with_suffix(".toml")
+BROKER = os.environ.get("BROKER", "amqp://127.0.0.1")
+
+
+async def main() -> None:
+    gateway = hs.devices.AmqpGateway.from_file(CONFIG, variables={"broker": BROKER})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(gateway.run)
+        log, problems, errors = (
+            gateway.sockets[route].endpoints[0] for route in ("log", "problems", "errors")
+        )
+        async with (
+            hs.Push(connect=log) as push,
+            hs.Pull(connect=problems) as all_problems,
+            hs.Pull(connect=errors) as only_errors,
+        ):
+            await push.send_multipart([b"warning", b"the disk is nearly full"])
+            await push.send_multipart([b"error", b"the disk is full"])
+            for _ in range(2):
+                print("problem:", (await all_problems.recv()).decode())
+            print("error:", (await only_errors.recv()).decode())
+        await gateway.stop()
+
+
+trio.run(main)

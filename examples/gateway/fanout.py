@@ -1,0 +1,35 @@
+"""A fanout exchange: what is sent once arrives at every place that reads."""
+
+import os
+from pathlib import Path
+
+import trio
+
+import hypersocket as hs
+
+CONFIG = Path(__file__).with_suffix(".toml")
+BROKER = os.environ.get("BROKER", "amqp://127.0.0.1")
+
+
+async def main() -> None:
+    gateway = hs.devices.AmqpGateway.from_file(CONFIG, variables={"broker": BROKER})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(gateway.run)
+        news, home, office = (
+            gateway.sockets[route].endpoints[0] for route in ("news", "home", "office")
+        )
+        async with (
+            hs.Push(connect=news) as push,
+            hs.Pull(connect=home) as at_home,
+            hs.Pull(connect=office) as at_the_office,
+        ):
+            for text in (b"it rains", b"it is dry again"):
+                await push.send(text)
+            for _ in range(2):
+                print("at home:", (await at_home.recv()).decode())
+            for _ in range(2):
+                print("at the office:", (await at_the_office.recv()).decode())
+        await gateway.stop()
+
+
+trio.run(main)

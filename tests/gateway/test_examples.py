@@ -1,0 +1,58 @@
+"""Every example of a gateway runs as it stands with a real broker, and leaves nothing in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from ..brokers.rabbitmq import RabbitMQ
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples" / "gateway"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+
+
+def output_of(example: Path) -> Path:
+    return FOLDER / "output" / f"{example.stem}.txt"
+
+
+def test_each_example_has_its_file_and_its_output_and_nothing_is_left_over() -> None:
+    assert EXAMPLES
+    assert {example.with_suffix(".toml") for example in EXAMPLES} == set(FOLDER.glob("*.toml"))
+    assert {output_of(example) for example in EXAMPLES} == set((FOLDER / "output").iterdir())
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+async def test_example(example: Path, rabbitmq: RabbitMQ) -> None:
+    run = partial(
+        subprocess.run,
+        [sys.executable, "-X", "utf8", str(example)],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "BROKER": rabbitmq.url},
+    )
+    done = await trio.to_thread.run_sync(run)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert done.stdout == output_of(example).read_text(encoding="utf-8")
+
+
+async def test_examples_leave_nothing_in_the_broker(rabbitmq: RabbitMQ) -> None:
+    for example in EXAMPLES:
+        await trio.run_process(
+            [sys.executable, str(example)],
+            capture_stdout=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "BROKER": rabbitmq.url},
+        )
+    vhost = ("--vhost", rabbitmq.vhost)
+    assert "example." not in await rabbitmq.ctl("list_queues", *vhost, "name")
+    assert "example." not in await rabbitmq.ctl("list_exchanges", *vhost, "name")
