@@ -1,201 +1,247 @@
-"""Jobs that are with workers, and what becomes of them.
+"""Jobs for workers behind an :class:`AddressedDealer`: each is answered, or comes back.
 
-The workers are REP, or DEALER or ROUTER that answer as a REP does. Each job has a token, which
-stands before the empty frame that a REP keeps and returns.
+A job goes as ``[token, b"", frames...]`` to the worker with the fewest, and is answered by
+``[token, b"", frames...]``. A job whose worker goes away, or takes too long, comes back to who
+gave it; so does no job in silence.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import trio
 
 from ..._errors import HostUnreachable
+from ..._stats import PeerStats
 from .._balance import AddressedDealer, Worker, Workers
+from ._tasks import together
 
 logger = logging.getLogger("hypersocket")
 
+Why: TypeAlias = Literal["worker gone", "timeout"]
 
-@dataclass(slots=True, eq=False)
+
 class Job:
-    """A job that is with a worker.
+    """One job.
 
     Attributes:
-        token: by which the answer is known.
-        work: whatever its owner wants to find again.
-        worker: the routing id of the worker.
-        deadline: when it is taken back.
-        sent: whether the worker has been sent it.
+        frames: what the worker gets.
+        context: whatever its giver wants to find again.
+        token: what the worker sends back with its answer; empty while nobody has the job.
+        worker: the routing id of who has it.
+        deadline: by trio's clock.
     """
 
-    token: bytes
-    work: Any
-    worker: bytes
-    deadline: float
-    sent: bool = False
+    __slots__ = ("context", "deadline", "frames", "token", "worker")
+
+    def __init__(self, frames: list[bytes], context: Any = None) -> None:
+        self.frames = frames
+        self.context = context
+        self.token = b""
+        self.worker = b""
+        self.deadline = float("inf")
 
 
-class _Workers(Workers):
-    """Workers whose going is told."""
+class _Crew(Workers):
+    """Workers, and who has to be told when one comes or goes."""
 
     def __init__(
-        self, backend: AddressedDealer, label: str, on_gone: Callable[[bytes], None]
+        self,
+        backend: AddressedDealer,
+        most: int | None,
+        label: str,
+        on_come: Callable[[], None],
+        on_gone: Callable[[bytes], None],
     ) -> None:
-        super().__init__(backend, None, label)
+        super().__init__(backend, most, label)
+        self._on_come = on_come
         self._on_gone = on_gone
 
-    def _come(self, peer: Any) -> None:
+    def _come(self, peer: PeerStats) -> None:
         super()._come(peer)
-        worker = self._by_id[peer.routing_id]
-        if worker.is_rep:
-            worker.limit = 1  # a job that waits behind another could be with somebody else
-        self._on_gone(b"")
+        self._on_come()
 
     def _gone(self, routing_id: bytes) -> None:
-        worker = self._by_id.get(routing_id)
+        worker = self._by_id.pop(routing_id, None)
         if worker is not None:
-            # What it had goes to others, so nothing of it is forgotten.
             self._take_out(worker)
-            worker.outstanding = 0
-            if worker.outstanding < worker.limit:
-                self._levels[0][worker] = None
-        super()._gone(routing_id)
-        self._on_gone(routing_id)
+            self._on_gone(routing_id)
 
     @property
-    def present(self) -> bool:
-        return bool(self._by_id)
+    def here(self) -> int:
+        """How many workers there are."""
+        return len(self._by_id)
+
+    def not_given(self, worker: Worker) -> None:
+        """It was counted as given, and was not."""
+        if self._by_id.get(worker.routing_id) is worker:
+            self._move(worker, worker.outstanding - 1)
+            self._free.unpark()
 
 
 class Jobs:
-    """The jobs of one route.
+    """Gives jobs to workers.
 
     Args:
-        socket: what the workers are connected to.
+        socket: the workers' side.
         label: for logs.
-        timeout: seconds until a job is taken back from its worker; None for never.
-        on_lost: told of jobs that come back: the worker went away, or (True) was too slow.
-        on_change: called when workers come or go.
+        timeout: seconds that a worker may have a job; None for ever.
+        most: jobs that a worker has at most; None for what suits its type (a REP has two, so
+            that it need not wait for the next).
+        on_answer: told a job, and the frames of its answer. It may not wait nor raise.
+        on_back: told a job that comes back, and why. It may not wait nor raise.
+        on_change: told when a worker came or went, or answered.
+
+    Attributes:
+        late: answers to jobs that had come back before.
+        malformed: messages that are no answers.
     """
 
     def __init__(
         self,
         socket: AddressedDealer,
         label: str,
+        *,
         timeout: float | None,
-        on_lost: Callable[[list[Job], bool], None],
-        on_change: Callable[[], None],
+        on_answer: Callable[[Job, list[bytes]], None],
+        on_back: Callable[[Job, Why], None],
+        on_change: Callable[[], None] = lambda: None,
+        most: int | None = None,
     ) -> None:
+        self.late = 0
+        self.malformed = 0
         self._socket = socket
         self._label = label
         self._timeout = timeout
-        self._on_lost = on_lost
+        self._on_answer = on_answer
+        self._on_back = on_back
         self._on_change = on_change
-        self._workers = _Workers(socket, label, self._gone)
-        # In the order of their deadlines, since all have the same time.
+        self._crew = _Crew(socket, most, label, on_change, self._worker_gone)
+        # By token, in the order of their giving, which is that of their deadlines.
         self._jobs: dict[bytes, Job] = {}
-        self._prefix = os.urandom(8)  # so that no answer is taken for that to another's question
+        # A worker may answer what another run of the gateway gave it.
+        self._run = secrets.token_bytes(8)
         self._numbers = count(1)
-        self._news = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
+        """How many jobs are with workers."""
         return len(self._jobs)
 
     @property
-    def present(self) -> bool:
-        """Whether there is any worker."""
-        return self._workers.present
+    def workers(self) -> int:
+        """How many workers are there."""
+        return self._crew.here
 
-    async def watch(self) -> None:
-        """Learn which workers come and go, until cancelled."""
-        await self._workers.watch()
+    async def attend(self) -> None:
+        """Learn who comes and goes, take answers, and take jobs back; until cancelled."""
+        await together(self._watch, self._receive, self._expire)
 
-    async def expire(self) -> None:
-        """Take jobs back from workers that are too slow, until cancelled."""
-        if self._timeout is None:
-            await trio.sleep_forever()
-        while True:
-            while not self._jobs:
-                await self._news.park()
-            first = next(iter(self._jobs.values()))
-            await trio.sleep_until(first.deadline)
-            now = trio.current_time()
-            late: list[Job] = []
-            for job in self._jobs.values():
-                if job.deadline > now:
-                    break
-                late.append(job)
-            for job in late:
-                del self._jobs[job.token]
-            if late:
-                self._on_lost(late, True)
+    async def wait_free(self) -> None:
+        """Wait until a worker has room for a job."""
+        await self._crew.wait_free()
 
-    async def give(self, frames: Iterable[bytes], work: Any) -> Job:
-        """Wait for a worker with room, and give it a job.
+    @property
+    def is_free(self) -> bool:
+        """Whether a worker has room for a job."""
+        return self._crew.next() is not None
+
+    async def give(self, job: Job) -> None:
+        """Give a job to the worker with the fewest; waits until one has room.
 
         Cancelled, nobody has it.
         """
+        job.token = self._run + next(self._numbers).to_bytes(8, "big")
+        frames = [b"", job.token, b"", *job.frames]
         while True:
-            worker = await self._workers.wait_free()
-            job = self._enter(worker, work)
+            worker = await self._crew.wait_free()
+            frames[0] = worker.routing_id
+            self._crew.given(worker)
             try:
-                await self._socket.send_multipart(
-                    [worker.routing_id, job.token, b"", *frames]
-                )
+                await self._socket.send_multipart(frames)
             except HostUnreachable:
-                self._jobs.pop(job.token, None)
-                self._workers.lost(worker)
+                self._crew.lost(worker)
             except BaseException:
-                self._jobs.pop(job.token, None)
+                self._crew.not_given(worker)
                 raise
             else:
-                job.sent = True
-                self._workers.given(worker)
-                return job
+                break
+        # No answer has been read yet: once it is sent, nothing is waited for.
+        job.worker = worker.routing_id
+        if self._timeout is not None:
+            job.deadline = trio.current_time() + self._timeout
+        self._jobs[job.token] = job
 
-    def _enter(self, worker: Worker, work: Any) -> Job:
-        deadline = trio.current_time() + (float("inf") if self._timeout is None else self._timeout)
-        token = self._prefix + next(self._numbers).to_bytes(8, "big")
-        job = self._jobs[token] = Job(token, work, worker.routing_id, deadline)
-        self._news.unpark_all()
-        return job
-
-    def answered(self, frames: list[bytes]) -> tuple[Job | None, list[bytes]]:
-        """Take a reply, as the socket has received it.
-
-        Returns:
-            the job that it answers, None if that is no longer or never was one; and the frames of
-            the answer.
-        """
-        worker = frames[0]
-        if len(frames) < 3 or frames[2] != b"":
-            logger.debug("%s: a worker answers without the frames of its job", self._label)
-            return None, []
-        self._workers.replied(worker)
-        job = self._jobs.get(frames[1])
-        if job is None or job.worker != worker:
-            return None, frames[3:]
-        del self._jobs[job.token]
-        return job, frames[3:]
-
-    def clear(self) -> list[Job]:
-        """Forget all jobs: answers to them will be late."""
-        jobs = list(self._jobs.values())
-        self._jobs.clear()
+    def take_back(self) -> list[Job]:
+        """Take back all jobs; what workers still answer counts as late."""
+        jobs, self._jobs = list(self._jobs.values()), {}
         return jobs
 
-    def _gone(self, routing_id: bytes) -> None:
-        lost = [job for job in self._jobs.values() if job.worker == routing_id and job.sent]
-        for job in lost:
+    # Tasks
+
+    async def _watch(self) -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._crew.watch)
+            self._on_change()
+
+    async def _receive(self) -> None:
+        while True:
+            self._answered(await self._socket.recv_multipart())
+
+    async def _expire(self) -> None:
+        if self._timeout is None:
+            return await trio.sleep_forever()
+        while True:
+            first = next(iter(self._jobs.values()), None)
+            # A job that is given from now on has no earlier deadline than this.
+            now = trio.current_time()
+            await trio.sleep_until(now + self._timeout if first is None else first.deadline)
+            self._expire_now(trio.current_time())
+
+    def _expire_now(self, now: float) -> None:
+        late = [job for job in self._jobs.values() if job.deadline <= now]
+        for job in late:
+            # Its worker counts as busy with it until it answers, or goes.
             del self._jobs[job.token]
-        if lost:
-            logger.warning(
-                "%s: a worker went away with %d jobs, which others get", self._label, len(lost)
-            )
-            self._on_lost(lost, False)
+            self._on_back(job, "timeout")
+        if late:
+            self._on_change()
+
+    def _answered(self, frames: list[bytes]) -> None:
+        worker, token = frames[0], frames[1]
+        if len(frames) < 3 or frames[2]:
+            if not self.malformed:
+                logger.warning("%s: a worker sent what answers no job", self._label)
+            self.malformed += 1
+            return
+        self._crew.replied(worker)
+        job = self._jobs.get(token)
+        if job is None or job.worker != worker:
+            self.late += 1
+        else:
+            del self._jobs[token]
+            self._on_answer(job, frames[3:])
         self._on_change()
+
+    def _worker_gone(self, routing_id: bytes) -> None:
+        self._take_answers()  # that it gave before it went
+        gone = [job for job in self._jobs.values() if job.worker == routing_id]
+        if gone:
+            logger.warning(
+                "%s: a worker went away with %d jobs, which others get", self._label, len(gone)
+            )
+        for job in gone:
+            del self._jobs[job.token]
+            self._on_back(job, "worker gone")
+        self._on_change()
+
+    def _take_answers(self) -> None:
+        while True:
+            try:
+                frames = self._socket.recv_multipart_nowait()
+            except (trio.WouldBlock, trio.ClosedResourceError):
+                return
+            self._answered(frames)
