@@ -168,9 +168,9 @@ def connect_for(protocol: ProtocolName) -> Connect:
         ImportError: the extra that it needs is not installed.
     """
     if protocol == "1.0":
-        from .clients import v10  # noqa: PLC0415 - needs an extra
+        from .clients import v10
 
         return v10.connect
-    from .clients import v091  # noqa: PLC0415 - needs an extra
+    from .clients import v091
 
     return v091.connect

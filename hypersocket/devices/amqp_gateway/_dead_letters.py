@@ -41,6 +41,8 @@ EXCHANGE, KEY, ADDRESS = (
     "x-hypersocket-address",
 )
 
+NOWHERE = Target()
+
 LONGEST_TEXT = 1000
 """Characters of the reason's text: headers have to fit into a frame."""
 
@@ -63,7 +65,7 @@ class Letter:
     text: str
     body: bytes
     properties: Properties = NO_PROPERTIES
-    target: Target = Target()
+    target: Target = NOWHERE
     done: Callable[[bool], None] | None = None
     kept: bool = False
 
@@ -203,7 +205,7 @@ class Burial:
         while True:
             await self._wait_posted()
             try:
-                await self._publish(client, await self._open(client))
+                await self._publish(await self._open(client))
             except (ChannelLost, NotSupported) as error:
                 self._fails(str(error))
             self._take_back()
@@ -234,7 +236,7 @@ class Burial:
             self._on_settled, address=self._to.address or None, confirm=True, mandatory=True
         )
 
-    async def _publish(self, client: Client, sender: Sender) -> None:
+    async def _publish(self, sender: Sender) -> None:
         while True:
             await self._wait_posted()
             if self._refused:

@@ -13,7 +13,7 @@ from ._taking import Message
 from ._template import Template, TemplateError
 
 
-class Unfit(Exception):  # noqa: N818 - it is about one message, and never leaves its route
+class Unfit(Exception):
     """A message that cannot be published; what could be made of it goes to the dead letters.
 
     Attributes:
@@ -45,9 +45,7 @@ class Packer:
         ImportError: it needs an extra that is not installed.
     """
 
-    def __init__(
-        self, spec: RouteSpec, gateway: str, protocol: ProtocolName, guard: Guard
-    ) -> None:
+    def __init__(self, spec: RouteSpec, gateway: str, protocol: ProtocolName, guard: Guard) -> None:
         self._spec = spec
         self._gateway = gateway
         self._guard = guard

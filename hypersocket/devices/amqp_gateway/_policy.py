@@ -35,23 +35,23 @@ class Guard:
         )
 
     def exchange(self, name: str) -> str:
-        """May it be published to, or bound?"""
+        """Whether it may be published to, or bound."""
         return _objection(self.policy.exchanges, "exchange", name)
 
     def queue(self, name: str) -> str:
-        """May it be consumed from, or (default exchange) published to?"""
+        """Whether it may be consumed from, or (default exchange) published to."""
         return _objection(self.policy.queues, "queue", name)
 
     def address(self, name: str) -> str:
-        """May it be sent to, or received from?"""
+        """Whether it may be sent to, or received from."""
         return _objection(self.policy.addresses, "address", name)
 
     def topic(self, key: str) -> str:
-        """May something be published with this routing key, or bound with it?"""
+        """Whether something may be published with this routing key, or bound with it."""
         return _objection(self.policy.topics, "topic", key)
 
     def target(self, target: Target) -> str:
-        """May something be published there?"""
+        """Whether something may be published there."""
         if self._allows_all:
             return ""
         verdict = self._verdicts.get(target)
@@ -71,7 +71,7 @@ class Guard:
         return self.queue(target.routing_key)
 
     def size(self, size: int) -> str:
-        """May a message have a body of so many bytes?"""
+        """Whether a message may have a body of so many bytes."""
         most = self.policy.max_message_size
         if most is None or size <= most:
             return ""
@@ -107,7 +107,7 @@ class TokenBucket:
         """
         if self._rate is None:
             return most
-        while self._fill() < 1.0:
+        while self._fill() < 1.0:  # noqa: ASYNC110 - it is for nothing but the time
             await trio.sleep((1.0 - self._tokens) / self._rate)
         return min(most, int(self._tokens))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._errors import GatewayError
 from ._route import Route, Shared
-from ._spec import SOCKET_TYPES, RouteKind, RouteSpec
+from ._spec import SOCKET_TYPES, RouteSpec
 
 
 def make_route(spec: RouteSpec, shared: Shared) -> Route:
@@ -22,27 +22,32 @@ def make_route(spec: RouteSpec, shared: Shared) -> Route:
             f"route {spec.name}: a route {spec.kind!r} has a socket of type "
             f"{' or '.join(SOCKET_TYPES[spec.kind])}, not {spec.socket.type}"
         )
-    return _class_of(spec.kind)(spec, shared)
+    return _class_of(spec)(spec, shared)
 
 
-def _class_of(kind: RouteKind) -> type[Route]:
+def _class_of(spec: RouteSpec) -> type[Route]:
     # Imported where they are used: a gateway that only publishes need not have read the rest.
+    kind = spec.kind
     if kind == "out":
-        from ._out import Out  # noqa: PLC0415
+        from ._out import Out
 
         return Out
+    if kind == "in" and spec.ack == "reply":
+        from ._in_reply import InReply
+
+        return InReply
     if kind == "in":
-        from ._in import In  # noqa: PLC0415
+        from ._in import In
 
         return In
     if kind == "topics":
-        from ._topics import Topics  # noqa: PLC0415
+        from ._topics import Topics
 
         return Topics
     if kind == "call":
-        from ._call import Call  # noqa: PLC0415
+        from ._call import Call
 
         return Call
-    from ._serve import Serve  # noqa: PLC0415
+    from ._serve import Serve
 
     return Serve
