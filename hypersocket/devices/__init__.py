@@ -9,16 +9,19 @@ They stand on the public calls of sockets alone.
 """
 
 from ._balance import AddressedDealer
+from ._files._problems import ConfigurationError, Problem
 from ._handle import Device, DeviceResult, DeviceStats, SideStats, WorkerStats
 from ._pairing import PairingError, Ways, check_pairing
 from ._proxy import forwarder, proxy, queue, socket_types, streamer
 
 __all__ = [
     "AddressedDealer",
+    "ConfigurationError",
     "Device",
     "DeviceResult",
     "DeviceStats",
     "PairingError",
+    "Problem",
     "SideStats",
     "Ways",
     "WorkerStats",

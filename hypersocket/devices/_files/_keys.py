@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
 
 SocketType: TypeAlias = Literal[
     "REQ", "REP", "DEALER", "ROUTER", "PUB", "SUB", "XPUB", "XSUB", "PUSH", "PULL", "PAIR"
@@ -25,13 +32,16 @@ Several: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 VariableValues: TypeAlias = dict[str, str | int | float | bool]
 
-INCLUDE = Field(
+REQUIRED: dict[str, JsonValue] = {"required": True}
+"""Marks a key that has a default for the parser alone, so that the rest can be looked at too."""
+
+INCLUDE: Any = Field(
     (),
     description="Address maps: TOML files that hold nothing but `[variables]`, as paths"
     " relative to this one. Their values go before those of this file, and the later before"
     " the earlier. `${env:NAME}` is replaced in the paths.",
 )
-VARIABLES = Field(
+VARIABLES: Any = Field(
     {},
     description="Values for `${name}` anywhere in the file, in other variables too. What the"
     " caller gives goes before what an address map says, and that before what stands here.",

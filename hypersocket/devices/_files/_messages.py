@@ -24,7 +24,16 @@ _EXPECTED = {
     "float_parsing": "expected a number",
     "finite_number": "expected a finite number",
     "bool_type": "expected true or false",
+    "string_too_short": "expected text that is not empty",
 }
+
+_BOUNDS = {
+    "greater_than": ("gt", "more than {:g}"),
+    "greater_than_equal": ("ge", "at least {:g}"),
+    "less_than_equal": ("le", "at most {:g}"),
+    "string_too_long": ("max_length", "at most {} characters"),
+}
+"""What pydantic calls a bound, and how it is told."""
 
 _FEW = 6
 """Choices that are all named where none was made."""
@@ -61,11 +70,11 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
         return key, value, "this is no name: expected letters, digits, '-' and '_'"
     if kind == "literal_error":
         return key, value, _choice(detail, value)
-    if kind in {"greater_than", "greater_than_equal"}:
-        context = detail.get("ctx", {})
-        word = "more than" if kind == "greater_than" else "at least"
-        bound = context["gt"] if kind == "greater_than" else context["ge"]
-        return key, value, f"expected {word} {bound:g}"
+    for bounded, (name, word) in _BOUNDS.items():
+        if kind == bounded:
+            return key, value, f"expected {word.format(detail.get('ctx', {})[name])}"
+    if kind == "value_error":
+        return key, value, str(detail.get("ctx", {})["error"])
     if key and key[0] == "variables":
         return key, value, "expected text, a number, true or false"
     return key, value, _EXPECTED.get(kind, detail["msg"])
