@@ -104,9 +104,9 @@ class SocketOptions(HasOptions):
         50e-6,
         seconds,
         unit="seconds, 0 for never",
-        doc="How long a task that is about to wait may look for what comes instead. It is done "
-        "only with one connection, while nobody waits for another socket, and where it has paid "
-        "lately; with the compiled core, over tcp and ipc.",
+        doc="How long a task that is about to wait may look for what comes instead, here and for "
+        "other sockets that are waited for. It is done only with one connection, and where it has "
+        "paid lately; with the compiled core, over tcp and ipc.",
         libzmq="none (0; SO_BUSY_POLL of the system is another matter)",
         why="An answer from nearby comes sooner than a sleeping task is woken.",
     )

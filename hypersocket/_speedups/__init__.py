@@ -51,7 +51,7 @@ if TYPE_CHECKING or FORM == "pure":
     from .prefix_tree import PrefixTree
     from .queues import PipeQueues, are_bytes, size_of
     from .turns import FairQueue, LoadBalancer
-    from .wire import COMMAND_CAME, ENDED, Wire, forget_shared
+    from .wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
 else:
     from ._framing import (
         COMMAND,
@@ -81,7 +81,7 @@ else:
     from ._prefix_tree import PrefixTree
     from ._queues import PipeQueues, are_bytes, size_of
     from ._turns import FairQueue, LoadBalancer
-    from ._wire import COMMAND_CAME, ENDED, Wire, forget_shared
+    from ._wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
 
 __all__ = [
     "COMMAND",
@@ -91,6 +91,7 @@ __all__ = [
     "LARGE",
     "MODULES",
     "MORE",
+    "MOST_LOOKED_AT",
     "PASSED_OVER",
     "PIECE",
     "Budget",
@@ -116,5 +117,6 @@ __all__ = [
     "encode_messages",
     "forget_shared",
     "frame_header",
+    "look",
     "size_of",
 ]

@@ -27,24 +27,34 @@ cdef extern from *:
     struct iovec { void *iov_base; size_t iov_len; };
     static hs_ssize_t hs_send(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
     static hs_ssize_t hs_recv(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
-    static int hs_look(int fd, double seconds) { return 0; }
+    static int hs_look(int *fds, int n, double seconds) { return -1; }
     #else
     #include <poll.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
     #include <time.h>
+    #define HS_MOST_LOOKED_AT 8
     static double hs_now(void) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         return now.tv_sec + now.tv_nsec * 1e-9;
     }
-    static int hs_look(int fd, double seconds) {
-        struct pollfd one = {fd, POLLIN, 0};
+    static int hs_look(int *fds, int n, double seconds) {
+        struct pollfd each[HS_MOST_LOOKED_AT];
         double end = hs_now() + seconds;
+        int i;
+        for (i = 0; i < n; i++) {
+            each[i].fd = fds[i];
+            each[i].events = POLLIN;
+            each[i].revents = 0;
+        }
         do {
-            if (poll(&one, 1, 0) != 0) return 1;
+            if (poll(each, n, 0) != 0) {
+                for (i = 0; i < n; i++) if (each[i].revents) return i;
+                return 0;
+            }
         } while (hs_now() < end);
-        return 0;
+        return -1;
     }
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
@@ -79,7 +89,7 @@ cdef extern from *:
     Py_ssize_t hs_recv(int fd, iovec* iov, int n)
     void hs_hold_unsent(int fd, int size)
     void hs_wake_at(int fd, int size)
-    bint hs_look(int fd, double seconds) nogil
+    int hs_look(int* fds, int n, double seconds) nogil
     int _PyBytes_Resize(PyObject** body, Py_ssize_t size) except -1
     PyObject* NewBytes "PyBytes_FromStringAndSize"(char* data, Py_ssize_t size) except NULL
     char* BytesData "PyBytes_AS_STRING"(PyObject* body)
@@ -88,6 +98,7 @@ cdef extern from *:
 
 EPOLLIN = 1
 EPOLLOUT = 4
+MOST_LOOKED_AT = 8
 READ_SIZE = 128 * 1024
 TURN_BYTES = 4 * 1024 * 1024
 MOST_BUFFERS = 1024
@@ -274,13 +285,6 @@ cdef class Wire:
                 return
             if found != C_CUT_ALL:
                 self._owner.found(found)
-
-    def look(self, double seconds):
-        cdef bint came
-        cdef int fd = self.fd
-        with nogil:
-            came = hs_look(fd, seconds)
-        return came
 
     def outgoing(self):
         if self.flushing or self._dirty or self.blocked or not self.writes:
@@ -924,3 +928,17 @@ cdef class Wire:
             message = self._begun
             self._begun = None
             self._pipe.put_back([message], True)
+
+
+def look(descriptors, double seconds):
+    cdef int[8] fds
+    cdef int count = 0
+    cdef int found
+    for fd in descriptors:
+        if count == MOST_LOOKED_AT:
+            raise ValueError(f"expected at most {MOST_LOOKED_AT} descriptors")
+        fds[count] = fd
+        count += 1
+    with nogil:
+        found = hs_look(fds, count, seconds)
+    return found

@@ -14,7 +14,7 @@ from .framing import encode_messages, wire_size
 from .queues import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .._message import Message
     from .framing import FrameDecoder
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 EPOLLIN = 1
 EPOLLOUT = 4
 """As the ``select`` module has them, where it has them."""
+
+MOST_LOOKED_AT = 8
+"""Descriptors that :func:`look` takes."""
 
 READ_SIZE = 128 * 1024
 """Bytes asked for at once: enough that the cost of a read is shared by many small messages."""
@@ -52,6 +55,17 @@ BLOCKED: Final = 1
 """The system takes no more for now."""
 TURN_OVER: Final = 2
 """Enough was written for one turn; something is left."""
+
+
+def look(descriptors: Sequence[int], seconds: float) -> int:  # noqa: ARG001
+    """Look for something to read, for so many seconds.
+
+    Only the compiled form looks; it lets other threads run meanwhile.
+
+    Returns:
+        The place of the first descriptor that can be read; -1 if none can.
+    """
+    return -1
 
 
 _shared: list[tuple[list[Message], list[Any]]] = []
@@ -144,13 +158,6 @@ class Wire:
                 return
             if found != CUT_ALL:
                 self._owner.found(found)
-
-    def look(self, seconds: float) -> bool:  # noqa: ARG002 - so much for plain Python
-        """Whether something is there to be read, or comes within so many seconds.
-
-        Only the compiled form looks; it lets other threads run meanwhile.
-        """
-        return False
 
     def outgoing(self) -> None:
         """There is something to write, and was nothing before."""

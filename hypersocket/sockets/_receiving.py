@@ -12,7 +12,7 @@ import trio
 from .._errors import MultipartError
 from .._message import Message
 from .._option_groups import ReceiveOptions
-from ..transports._poller import Wait
+from ..transports._waits import Wait
 from ._socket import Socket, cost_of
 
 Form = Literal["single", "multipart", "many", "any"]

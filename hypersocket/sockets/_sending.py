@@ -13,7 +13,7 @@ from .._errors import HypersocketError
 from .._message import Buffer, Message, to_bytes, to_message
 from .._option_groups import SendOptions
 from .._speedups import are_bytes
-from ..transports._poller import Wait
+from ..transports._waits import Wait
 from ._socket import Socket, cost_of
 
 

@@ -4,12 +4,14 @@ Going to sleep and being woken costs a task some twenty to forty microseconds, m
 system and in the event loop. Where an answer comes sooner than that, as it does in a conversation
 with a peer on the same machine or nearby, it is quicker to go on looking. It would cost all other
 tasks the time that is spent looking, so it is done only while it pays: after waits that were short,
-and less and less often where nothing came in time.
+and less and less often where nothing came in time. And who looks does so for every other socket of
+the run that is waited for, and serves it.
 """
 
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Protocol
 
 from trio.lowlevel import RunVar
 
@@ -19,15 +21,52 @@ MOST_SKIPPED = 1023
 SHORT = 4.0
 """A wait is short that took less than so many times what is spent looking."""
 
+IN_A_ROW = 32
+"""So often something may come in time, before tasks that are not waiting for sockets can run."""
 
-class _Waiting:
-    """How many sockets of one run have a task waiting for them in the system."""
+
+class Watcher(Protocol):
+    """Whoever has a task that waits in the system for a socket: its poller."""
+
+    watched: int
+    """The descriptor that the task waits for; negative if for none."""
+
+    woke: bool
+    """Somebody has been woken, and has not run yet. Who wants to know resets it."""
+
+    def serve(self) -> None:
+        """Read and write what can be."""
+        ...
+
+    def write(self) -> None:
+        """Write what waits to be written."""
+        ...
+
+
+class Run:
+    """What the sockets of one run know of one another.
+
+    Attributes:
+        waiting: those that have a task waiting in the system.
+        unwritten: those that have something to write when the running task pauses.
+    """
 
     def __init__(self) -> None:
-        self.number = 0
+        self.waiting: dict[Watcher, None] = {}
+        self.unwritten: dict[Watcher, None] = {}
 
 
-_waiting: RunVar[_Waiting] = RunVar("hypersocket.waiting")
+_current: RunVar[Run] = RunVar("hypersocket.run")
+
+
+def current_run() -> Run:
+    """That of the run that this is called in."""
+    try:
+        return _current.get()
+    except LookupError:
+        run = Run()
+        _current.set(run)
+        return run
 
 
 class BusyPoll:
@@ -37,7 +76,7 @@ class BusyPoll:
         seconds: how long to look at most; 0 for never.
 
     Attributes:
-        pays: looking is worth a try; only where no other socket's task waits.
+        pays: looking is worth a try.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -46,17 +85,6 @@ class BusyPoll:
         self._skipped = 0  # at the last miss
         self._to_skip = 0
         self._began = 0.0
-        self._all: _Waiting | None = None
-
-    def alone(self) -> bool:
-        """Whether no other socket's task waits, which looking would keep waiting."""
-        if self._all is None:
-            try:
-                self._all = _waiting.get()
-            except LookupError:
-                self._all = _Waiting()
-                _waiting.set(self._all)
-        return self._all.number == 0
 
     def looked(self, came: bool) -> None:
         """What looking has brought."""
@@ -68,15 +96,10 @@ class BusyPoll:
 
     def begin_wait(self) -> None:
         """A task goes to sleep."""
-        self.alone()
-        assert self._all is not None
-        self._all.number += 1
         self._began = perf_counter()
 
     def end_wait(self) -> None:
         """It has been woken."""
-        assert self._all is not None
-        self._all.number -= 1
         if perf_counter() - self._began >= SHORT * self.seconds:
             self.pays = False
         elif self._to_skip > 0:

@@ -191,10 +191,6 @@ class FdTraffic(Traffic):
 
     # Reading
 
-    def look(self, seconds: float) -> bool:  # noqa: ARG002 - see Wire.look
-        """Whether something is there to be read, or comes soon; this one does not look."""
-        return False
-
     def ready(self, events: int) -> None:
         """Read and write what can be."""
         if events & ~select.EPOLLIN and self._awaits_writable:

@@ -14,20 +14,20 @@ a moment, for taking the descriptor from it would cost them more than they gain.
 
 from __future__ import annotations
 
-import heapq
 import math
 import select
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import count
 from typing import Any, Protocol
 
 import outcome
 import trio
 
-from .._speedups import forget_shared
-from ._busy_poll import BusyPoll
+from .._speedups import MOST_LOOKED_AT, forget_shared, look
+from ._busy_poll import IN_A_ROW, BusyPoll, Run, current_run
+from ._timers import Timed, Timers
+from ._waits import Bell, Wait
 
 AVAILABLE = hasattr(select, "epoll")
 
@@ -50,37 +50,6 @@ class Channel(Protocol):
     def flush(self) -> None:
         """Write what waits to be written."""
 
-    def look(self, seconds: float) -> bool:
-        """Whether something is there to be read, or comes within so many seconds."""
-        ...
-
-
-class Timed(Protocol):
-    """Who waits for a deadline."""
-
-    def time_is_up(self, now: float) -> None:
-        """The deadline it asked for has come. Does not raise."""
-
-
-class Wait:
-    """A task that waits for a socket, in a queue of the socket's own.
-
-    Args:
-        withdraw: takes it out of that queue; called when the wait is cancelled.
-    """
-
-    __slots__ = ("_task", "leads", "result", "withdraw")
-
-    def __init__(self, withdraw: Callable[[], None]) -> None:
-        self.withdraw = withdraw
-        self.leads = False
-        self.result: outcome.Outcome[Any] | None = None
-        self._task = trio.lowlevel.current_task()
-
-    def reschedule(self, value: outcome.Outcome[Any]) -> None:
-        """Wake the task, which follows."""
-        trio.lowlevel.reschedule(self._task, value)
-
 
 class _Lead:
     """What a follower is woken with when it is to lead."""
@@ -97,6 +66,7 @@ class Poller:
         self._start_soon = start_soon
         self.available = AVAILABLE
         self.busy_poll = BusyPoll(0.0)
+        self._run = Run()  # replaced by the one that all sockets of the run have
         self._epoll: select.epoll | None = None
         self._channels: dict[int, Channel] = {}
         self._resting: set[int] = set()  # want to be told of nothing; not in the epoll set
@@ -111,15 +81,14 @@ class Poller:
         self.breathes = False  # set by a task that lets others run, and goes on then
         self.has_served = False
         self._left = False  # a leader has left since the keeper last looked
-        self._watched = -1  # the descriptor that whoever leads waits for
+        self.watched = -1  # the descriptor that whoever leads waits for
+        self.woke = False
         self._serving = False  # whoever leads is at it, and looks for its own result next
-        self._deadlines: list[tuple[float, int]] = []  # a heap
-        self._timers: dict[int, Timed] = {}  # those of its entries that were not cancelled
-        self._numbers = count()
+        self.timers = Timers()
         self._keeps = False
         self._flushes = False
-        self._keeper = _Bell()
-        self._flusher = _Bell()
+        self._keeper = Bell()
+        self._flusher = Bell()
 
     # Connections
 
@@ -131,6 +100,7 @@ class Poller:
         """
         if self._epoll is None:
             self._epoll = select.epoll()
+            self._run = current_run()
         try:
             self._epoll.register(fd, select.EPOLLIN)
         except OSError:
@@ -199,14 +169,13 @@ class Poller:
     def ring_flusher(self) -> None:
         """Has to be called by who puts the first channel into :attr:`dirty` himself."""
         if not self._is_fed:
+            self._run.unwritten[self] = None
             self._flusher.ring()
 
     def call_at(self, deadline: float, channel: Timed) -> int:
         """Tell a connection when the time has come; returns what :meth:`cancel` takes."""
-        first = self._deadlines[0][0] if self._deadlines else math.inf
-        number = next(self._numbers)
-        self._timers[number] = channel
-        heapq.heappush(self._deadlines, (deadline, number))
+        first = self.timers.next_deadline
+        number = self.timers.add(deadline, channel)
         if deadline < first:
             self._keeper.ring()
             if self._keeper_leads:
@@ -215,10 +184,7 @@ class Poller:
 
     def cancel(self, number: int) -> None:
         """Forget a timer, unless it is over: nothing holds its connection any more."""
-        self._timers.pop(number, None)
-        if len(self._deadlines) > 2 * len(self._timers) + 16:
-            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._timers]
-            heapq.heapify(self._deadlines)
+        self.timers.cancel(number)
 
     # Waiting
 
@@ -247,7 +213,7 @@ class Poller:
 
     def wake(self, wait: Wait, result: outcome.Outcome[Any]) -> None:
         """Wake a task that waits, which has been taken out of its queue."""
-        self.has_served = True
+        self.has_served = self.woke = True
         if wait.leads:
             wait.result = result
             self._call_back()
@@ -258,17 +224,15 @@ class Poller:
     async def _lead(self, wait: Wait) -> Any:
         self._leader = wait
         wait.leads = True
-        busy = self.busy_poll
         try:
-            self._flush()
-            if busy.pays and self._only >= 0 and busy.alone():
-                self._look(busy)
+            self.write()
+            in_a_row = 0
             while wait.result is None and self._channels:
-                busy.begin_wait()
-                try:
-                    await self._watch()
-                finally:
-                    busy.end_wait()
+                if in_a_row < IN_A_ROW and self._look():
+                    in_a_row += 1
+                else:
+                    in_a_row = 0
+                    await self._sleep()
         except trio.Cancelled:
             # A message that is ours already is not given back; a cancellation finds the task at
             # its next checkpoint.
@@ -288,12 +252,41 @@ class Poller:
             return await self._follow(wait)
         return wait.result.unwrap()
 
-    def _look(self, busy: BusyPoll) -> None:
-        """Serve what comes within a moment."""
-        came = self._channels[self._only].look(busy.seconds)
-        busy.looked(came)
-        if came:
+    def _look(self) -> bool:
+        """Serve what comes within a moment, to any socket of the run that is waited for.
+
+        Returns:
+            Whether to look again, rather than sleep, if this has not brought what is waited for.
+        """
+        busy = self.busy_poll
+        if not busy.pays or self._only < 0:
+            return False
+        for poller in tuple(self._run.unwritten):  # those who would do it could not run
+            poller.write()
+        waiting = tuple(self._run.waiting)
+        if len(waiting) >= MOST_LOOKED_AT:
+            return False
+        found = look((self._only, *(poller.watched for poller in waiting)), busy.seconds)
+        busy.looked(found >= 0)
+        if found < 0:
+            return False
+        if found == 0:
             self._serve()
+            return True
+        other = waiting[found - 1]
+        other.woke = False
+        other.serve()
+        return not other.woke
+
+    async def _sleep(self) -> None:
+        """Wait in the system, and serve what is ready."""
+        self._run.waiting[self] = None
+        self.busy_poll.begin_wait()
+        try:
+            await self._watch()
+        finally:
+            self.busy_poll.end_wait()
+            del self._run.waiting[self]
 
     async def _watch(self) -> None:
         """Wait until connections are ready, and serve them; or until :meth:`_call_back`."""
@@ -301,19 +294,19 @@ class Poller:
             raise trio.ClosedResourceError("the socket was closed")
         # The set can be waited for like a connection. Where there is but one, that costs less.
         watched = self._only if self._only >= 0 else self._epoll.fileno()
-        self._watched = watched
+        self.watched = watched
         try:
             await trio.lowlevel.wait_readable(watched)
         except trio.ClosedResourceError:
             return
         finally:
-            self._watched = -1
+            self.watched = -1
         self._serve()
 
     def _call_back(self) -> None:
         """Have whoever leads look up from the descriptor. It cannot be cancelled before that."""
-        if self._watched >= 0:
-            trio.lowlevel.notify_closing(self._watched)
+        if self.watched >= 0:
+            trio.lowlevel.notify_closing(self.watched)
 
     def _look_again(self) -> None:
         """See whether there is one connection alone, which wants to be read and nothing else."""
@@ -359,7 +352,7 @@ class Poller:
             self._serving = False
             for sink in self.sinks:
                 sink._is_fed = False
-                sink._flush()
+                sink.write()
 
     def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
         for fd, events in ready:
@@ -368,7 +361,10 @@ class Poller:
             if (channel := self._channels.get(fd)) is not None:
                 channel.ready(events)
 
-    def _flush(self) -> None:
+    @trio.lowlevel.enable_ki_protection
+    def write(self) -> None:
+        """Write what waits to be written."""
+        self._run.unwritten.pop(self, None)
         self._serving = True
         try:
             self._flush_dirty()
@@ -387,6 +383,7 @@ class Poller:
         while self._channels:
             await self._flusher.wait(math.inf)
             await self._let_gather()
+            self._run.unwritten.pop(self, None)
             self._flush_dirty()
         self._flushes = False
 
@@ -407,7 +404,8 @@ class Poller:
         try:
             while self._channels:
                 await self._keep_once()
-                self._tell_time()
+                self.timers.tell(trio.current_time())
+                self._flush_dirty()
         except BaseException:
             self._close()
             raise
@@ -415,7 +413,7 @@ class Poller:
         self._close_when_idle()
 
     async def _keep_once(self) -> None:
-        deadline = self._deadlines[0][0] if self._deadlines else math.inf
+        deadline = self.timers.next_deadline
         if not self._channels:
             await self._keeper.wait(deadline)
         elif self._leader is not None and not self._left:
@@ -436,14 +434,6 @@ class Poller:
             if self.has_served and self._followers:  # by what it has just served
                 self._hand_over()
 
-    def _tell_time(self) -> None:
-        now = trio.current_time()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            channel = self._timers.pop(heapq.heappop(self._deadlines)[1], None)
-            if channel is not None:
-                channel.time_is_up(now)
-        self._flush_dirty()
-
     def _close_when_idle(self) -> None:
         if not self._channels and self._leader is None and not self._keeps:
             self._close()
@@ -453,36 +443,3 @@ class Poller:
             self._call_back()
             self._epoll.close()
             self._epoll = None
-
-
-class _Bell:
-    """Wakes the one task that waits for it; a ring that nobody waits for is kept."""
-
-    def __init__(self) -> None:
-        self._task: trio.lowlevel.Task | None = None
-        self._rung = False
-
-    @property
-    def waits(self) -> bool:
-        return self._task is not None
-
-    def ring(self) -> None:
-        if self._task is not None:
-            trio.lowlevel.reschedule(self._task)
-            self._task = None
-        else:
-            self._rung = True
-
-    async def wait(self, deadline: float) -> None:
-        if self._rung:
-            self._rung = False
-            await trio.lowlevel.checkpoint()
-            return
-        self._task = trio.lowlevel.current_task()
-
-        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            self._task = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        with trio.move_on_at(deadline):
-            await trio.lowlevel.wait_task_rescheduled(abort)

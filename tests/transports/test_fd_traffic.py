@@ -18,7 +18,7 @@ import trio.testing
 
 import hypersocket as hs
 from hypersocket import events as ev
-from hypersocket.transports import _fd_traffic, _poller
+from hypersocket.transports import _fd_traffic, _poller, _waits
 from hypersocket.zmtp import Connection
 from hypersocket.zmtp import HandshakeSucceeded as ShookHands
 
@@ -213,7 +213,7 @@ def test_an_interrupt_between_queue_and_wait_comes_later(monkeypatch: pytest.Mon
     async def main() -> None:
         async with hs.Pull(bind="inproc://x") as pull, hs.Push(connect="inproc://x") as push:
 
-            async def interrupted(self: _poller.Poller, entry: _poller.Wait) -> Any:
+            async def interrupted(self: _poller.Poller, entry: _waits.Wait) -> Any:
                 monkeypatch.setattr(_poller.Poller, "wait", wait)
                 signal.raise_signal(signal.SIGINT)
                 return await wait(self, entry)
@@ -392,12 +392,12 @@ async def test_timers_end_with_their_connections(endpoint: str) -> None:
     async with hs.Pull(bind=endpoint, heartbeat_ivl=1000) as pull:
         for _ in range(5):
             peer = await Peer.connect(pull, "PUSH")
-            assert pull._host.poller._timers
+            assert len(pull._host.poller.timers)
             peer.sock.close()
             with trio.fail_after(5):
                 while pull.stats().peers:  # noqa: ASYNC110 - there is no event for it
                     await trio.sleep(0.001)
-            assert not pull._host.poller._timers
+            assert not len(pull._host.poller.timers)
 
 
 async def test_a_message_that_ends_connections_is_dropped_and_told(caplog) -> None:
