@@ -21,7 +21,7 @@ from .._types import (
 from . import _methods as methods
 from ._confirms import ConfirmWindow
 from ._errors import Malformed, channel_closed, words
-from ._events import Cancelled, ChannelEnded, Delivered, Event, Replied, Settled
+from ._events import Cancelled, ChannelEnded, Delivered, Event, Flow, Replied, Settled
 from ._message import Message
 from ._methods import commands
 from ._properties import decode, encode
@@ -322,6 +322,9 @@ class Channel:
                 answer = commands.Basic.CancelOk(method.consumer_tag or "")
                 self._wire.write(methods.write(answer, self.number))
             events.append(Cancelled(self))
+        elif isinstance(method, commands.Channel.Flow):
+            self._wire.write(methods.write(commands.Channel.FlowOk(method.active), self.number))
+            events.append(Flow(self, bool(method.active)))
         elif isinstance(method, _GRANTS):
             events.append(Replied(self))
         else:

@@ -83,7 +83,10 @@ class Connection:
         self.frame_max = max(settings.frame_max, MIN_FRAME)
         self.unwritten = 0
         self._out: list[bytes | memoryview] = []
-        self._rest = b""
+        self._rest: list[bytes] = []  # the beginning of a frame, as it came
+        self._have = 0
+        self._need = 0  # bytes of that frame, as far as is known
+        self._heartbeat = settings.heartbeat
         self._channels: dict[int, Channel] = {}
         self._busy: dict[int, Channel] = {}  # those with something to flush
         self._next_channel = 1
@@ -145,8 +148,15 @@ class Connection:
         events: list[Event] = []
         if self.state is State.CLOSED:
             return events
+        if self._rest:
+            self._rest.append(bytes(data))
+            self._have += len(data)
+            if self._have < self._need:
+                return events
+            data = b"".join(self._rest)
+            self._rest = []
         try:
-            self._cut(self._rest + data if self._rest else bytes(data), events)
+            self._cut(bytes(data), events)
         except Malformed as error:
             self._flush(events)
             code, text = error.code, str(error)
@@ -176,17 +186,18 @@ class Connection:
     def _cut(self, data: bytes, events: list[Event]) -> None:
         """Take whole frames off the front, and keep the rest."""
         at, size = 0, len(data)
-        self._rest = b""
         if self.state is State.START and data[:1] == b"A":
             self._other_version(data)
             return
         limit = self.frame_max - 8
+        need = 7
         while size - at >= 7:
             kind, number, length = _unpack_head(data, at)
             if kind not in _KINDS or length > limit:
                 raise _garbage(data[at : at + 16], kind in _KINDS, length, limit)
             end = at + 7 + length
             if end >= size:
+                need = 8 + length
                 break
             if data[end] != FRAME_END:
                 raise Malformed(f"a frame ends with {data[end]:#04x}, not 0xce")
@@ -198,9 +209,15 @@ class Connection:
                     return
                 limit = self.frame_max - 8
             at = end + 1
-        if size - at in range(1, 7) and data[at] not in _KINDS:
-            raise _garbage(data[at:], False, 0, limit)
-        self._rest = data[at:]
+            need = 7
+        if at < size:
+            if data[at] not in _KINDS:
+                raise _garbage(data[at:], False, 0, limit)
+            self._keep(data[at:], need)
+
+    def _keep(self, data: bytes, need: int) -> None:
+        """The beginning of a frame, to be looked at when there are ``need`` bytes of it."""
+        self._rest, self._have, self._need = [data], len(data), need
 
     def _on_channel(
         self, kind: int, number: int, data: bytes, start: int, end: int, events: list[Event]
@@ -241,7 +258,7 @@ class Connection:
         if len(data) < 8:
             if not b"AMQP".startswith(data[:4]):
                 raise _garbage(data, False, 0, 0)
-            self._rest = data
+            self._keep(data, 8)
             return
         if data[:4] != b"AMQP":
             raise _garbage(data[:16], False, 0, 0)
@@ -272,7 +289,7 @@ class Connection:
             self._on_tune(method)
         elif self.state is State.OPENING and isinstance(method, commands.Connection.OpenOk):
             self.state = State.OPEN
-            events.append(Opened(self._broker, self._settings.heartbeat))
+            events.append(Opened(self._broker, self._heartbeat))
         else:
             raise Malformed(f"{method.name} came, where {self.state.value} was due", 503)
 
@@ -307,8 +324,9 @@ class Connection:
         self.frame_max = min(method.frame_max or self.frame_max, self.frame_max)
         if self.frame_max < MIN_FRAME:
             raise Malformed(f"frame_max = {self.frame_max}: it must be {MIN_FRAME} at least", 530)
-        heartbeat = self._settings.heartbeat
-        tuned = commands.Connection.TuneOk(self.channel_max, self.frame_max, heartbeat)
+        if method.heartbeat and self._heartbeat:
+            self._heartbeat = min(method.heartbeat, self._heartbeat)
+        tuned = commands.Connection.TuneOk(self.channel_max, self.frame_max, self._heartbeat)
         self.write(methods.write(tuned, 0))
         self.write(methods.write(commands.Connection.Open(self._settings.vhost), 0))
         self.state = State.OPENING

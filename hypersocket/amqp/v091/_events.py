@@ -63,6 +63,14 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """The broker asks for no publications on a channel (``active`` is False), or for more again."""
+
+    channel: Channel
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelEnded:
     """A channel has ended: the broker closed it, or (``error`` is None) we did."""
 
@@ -85,5 +93,5 @@ class Ended:
 
 
 Event: TypeAlias = (
-    Opened | Replied | Delivered | Settled | Cancelled | ChannelEnded | Blocked | Ended
+    Opened | Replied | Delivered | Settled | Cancelled | Flow | ChannelEnded | Blocked | Ended
 )

@@ -94,7 +94,7 @@ def _value(value: Any, what: str, depth: int) -> bytes:
         return b"V"
     if isinstance(value, float):
         return _pack_double(b"d", value)
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray):
         return b"x" + long_string(bytes(value))
     if isinstance(value, Mapping):
         return b"F" + _table(cast("Mapping[str, Any]", value), what, depth + 1)

@@ -19,6 +19,7 @@ from ....amqp.v091 import (
     Delivered,
     Ended,
     Event,
+    Flow,
     Message,
     Replied,
     Settled,
@@ -57,6 +58,7 @@ class Handle:
         channel: its state.
         failure: why it has ended; None while it stands, or if we have closed it.
         closed: whether we have closed it, or are about to.
+        flowing: whether the broker lets us publish on it.
         on_delivered: takes what its consumer is sent.
         on_settled: takes outcomes of what was published on it.
         on_cancelled: told that the broker ended the consumer.
@@ -68,6 +70,7 @@ class Handle:
         self.channel = channel
         self.failure: AmqpError | None = None
         self.closed = False
+        self.flowing = True
         self.ended = trio.Event()
         self.on_delivered: Callable[[list[Message]], None] = _ignore
         self.on_settled: Callable[[list[Publication], Outcome], None] = _ignore
@@ -105,6 +108,7 @@ class Handle:
     async def close(self) -> None:
         """Close the channel in good order. Cancelled, it closes all the same."""
         self.closed = True
+        self.link.tell_waiting()
         if self.failure is None and not self.ended.is_set():
             self.channel.write_settlements()
             self.channel.close()
@@ -205,10 +209,12 @@ class Link:
         """Call when everything queued so far was given to the kernel; never, if it is not."""
         self._written.append(call)
 
-    async def wait_room(self) -> None:
-        """Wait while too much is unwritten, or the broker takes nothing."""
-        while self.lost is None and (
-            self.blocked is not None or self._in_flight + self.connection.unwritten > MAX_UNWRITTEN
+    async def wait_room(self, handle: Handle) -> None:
+        """Wait while too much is unwritten, or the broker takes nothing; not for the dead."""
+        while not (handle.closed or handle.ended.is_set()) and (
+            self.blocked is not None
+            or not handle.flowing
+            or self._in_flight + self.connection.unwritten > MAX_UNWRITTEN
         ):
             await self._room.park()
 
@@ -345,6 +351,9 @@ class Link:
             elif isinstance(event, ChannelEnded):
                 self._unsaid.discard(event.channel)
                 self._handles.pop(event.channel).end(event.error)
+                self.tell_waiting()
+            elif isinstance(event, Flow):
+                self._handles[event.channel].flowing = event.active
                 self.tell_waiting()
             elif isinstance(event, Blocked):
                 self._block(event.reason)

@@ -47,8 +47,8 @@ class QueueReceiver:
 
     @property
     def unsettled(self) -> int:
-        """Deliveries received and not settled."""
-        return self.handle.channel.settlements.unsettled
+        """Deliveries received and not settled; none after the channel's end."""
+        return 0 if self.handle.ended.is_set() else self.handle.channel.settlements.unsettled
 
     async def receive(self) -> list[Delivery]:
         """Wait for at least one delivery, and take all that are there; see ``Receiver``."""
@@ -130,6 +130,6 @@ class QueueReceiver:
             text = f"queue {self._queue!r}: {failure}"
             failure = ChannelLost(text, condition=failure.condition, temporary=failure.temporary)
         self._failure = failure or ChannelLost("the channel was closed", temporary=True)
-        if self.unsettled:
+        if self.handle.channel.settlements.unsettled:
             self._ready = []  # the broker gives them out again
         self._lot.unpark_all()

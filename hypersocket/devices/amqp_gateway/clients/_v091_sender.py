@@ -52,7 +52,7 @@ class ChannelSender:
         handle.check()
         start = 0
         while start < len(publications):
-            await handle.link.wait_room()
+            await handle.link.wait_room(handle)
             handle.check()
             end = _chunk_end(publications, start)
             self._publish(publications[start:end])
@@ -111,7 +111,6 @@ class ChannelSender:
             await self.handle.close()
         finally:
             self._ended()
-            self.handle.link.tell_waiting()
 
 
 def _chunk_end(publications: Sequence[Publication], start: int) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import trio
 
@@ -14,7 +15,7 @@ from ....amqp import ConnectionLost, NotSupported
 from ....amqp.v091 import Connection, Ended, Opened, Settings
 from .._client import BrokerAddress, Client
 from ._v091_client import REPLY_TO, BrokerClient
-from ._v091_link import RECEIVE_SIZE, Link
+from ._v091_link import FLUSH_TIME, RECEIVE_SIZE, Link
 
 __all__ = ["REPLY_TO", "connect"]
 
@@ -24,7 +25,7 @@ async def connect(
     address: BrokerAddress,
     *,
     on_blocked: Callable[[str | None], None] | None = None,
-) -> AsyncIterator[Client]:
+) -> AsyncGenerator[Client]:
     """An open connection to a broker, for ``async with``.
 
     What the body raises leaves as itself. On leaving, the connection is closed in good order
@@ -116,10 +117,21 @@ async def _reach(address: BrokerAddress, peer: str) -> trio.SocketStream:
         return await trio.open_tcp_stream(address.host, address.port)
     except OSError as error:
         # Names too: a resolver may know tomorrow what it does not know today.
-        reason = error.strerror or str(error) or type(error).__name__
-        if isinstance(error.__cause__, OSError):
-            reason = error.__cause__.strerror or reason
+        reason = "; ".join(_reasons(error))
         raise ConnectionLost(f"{peer} cannot be reached: {reason}", temporary=True) from error
+
+
+def _reasons(error: BaseException) -> list[str]:
+    """Why no address of a name could be reached, each reason once."""
+    inner: list[BaseException] = []
+    cause = cast("BaseException | None", error.__cause__)
+    if isinstance(cause, BaseExceptionGroup):
+        inner += cast("BaseExceptionGroup[BaseException]", cause).exceptions
+    elif isinstance(cause, OSError):
+        inner.append(cause)
+    if inner:
+        return list(dict.fromkeys(reason for one in inner for reason in _reasons(one)))
+    return [(error.strerror if isinstance(error, OSError) else "") or str(error)]
 
 
 async def _secure(stream: trio.SocketStream, address: BrokerAddress, peer: str) -> trio.abc.Stream:
@@ -152,5 +164,13 @@ async def _step(stream: trio.abc.Stream, connection: Connection) -> Opened | Non
         if isinstance(event, Opened):
             return event
         if isinstance(event, Ended):
+            await _say_last(stream, connection)
             raise event.error
     return None
+
+
+async def _say_last(stream: trio.abc.Stream, connection: Connection) -> None:
+    """The answer to the broker's close, if it takes it."""
+    with trio.move_on_after(FLUSH_TIME):
+        with suppress(trio.BrokenResourceError):
+            await stream.send_all(b"".join(connection.take()))
