@@ -46,14 +46,20 @@ def encode_prefix(
     """
     if properties is NO_PROPERTIES and not subject and not to:
         return b""
-    return b"".join(
-        (
-            _section(HEADER, _header_fields(properties)),
-            _map_section(MESSAGE_ANNOTATIONS, properties.annotations, _codec.encode_symbol),
-            _section(PROPERTIES, _property_fields(properties, subject, to, quirks)),
-            _map_section(APPLICATION_PROPERTIES, properties.headers, _codec.encode_string),
+    p = properties
+    try:
+        return b"".join(
+            (
+                _section(HEADER, _header_fields(p)),
+                _map_section(MESSAGE_ANNOTATIONS, p.annotations, _codec.encode_symbol),
+                _section(PROPERTIES, _property_fields(p, subject, to, quirks)),
+                _map_section(APPLICATION_PROPERTIES, p.headers, _codec.encode_string),
+            )
         )
-    )
+    except (AttributeError, TypeError) as error:
+        raise CodecError(f"a property is of a wrong type: {error}") from error
+    except UnicodeEncodeError as error:
+        raise CodecError(f"{error.object!r} cannot be written as UTF-8") from error
 
 
 def _section(code: int, fields: list[bytes]) -> bytes:

@@ -284,7 +284,11 @@ class Engine:
 
     def _on_begin(self, event: Any) -> None:
         session = lib.pn_event_session(event)
-        if self.sessions.get(session, self) is None:
+        if session not in self.sessions:
+            # A session of the peer's own: it is no client of ours.
+            lib.pn_session_open(session)
+            lib.pn_session_close(session)
+        elif self.sessions[session] is None:
             lib.pn_session_close(session)
             if not self._is_open and self._error is None:
                 self._is_open = True
@@ -292,13 +296,12 @@ class Engine:
 
     def _on_end(self, event: Any) -> None:
         session = lib.pn_event_session(event)
-        if session not in self.sessions:
-            return
-        link = self.sessions.pop(session)
+        ours = session in self.sessions
+        link = self.sessions.pop(session, None)
         if link is not None and link.attached:
             error = link.reason(link.condition())
             self._link_ended(link, error)
-        elif link is None and not self._is_open:
+        elif ours and link is None and not self._is_open:
             condition = condition_of(lib.pn_session_remote_condition(session))
             self._end(self._lost("refused a session", condition))
         lib.pn_session_close(session)
@@ -308,14 +311,6 @@ class Engine:
         link = self.links.get(lib.pn_event_link(event))
         if link is not None:
             link.opened()
-        else:
-            self._refuse(event)
-
-    def _refuse(self, event: Any) -> None:
-        """A peer that attaches links of its own gets none (it is no client of ours)."""
-        stranger = lib.pn_event_link(event)
-        lib.pn_link_open(stranger)
-        lib.pn_link_close(stranger)
 
     def _on_detach(self, event: Any) -> None:
         link = self.links.get(lib.pn_event_link(event))
