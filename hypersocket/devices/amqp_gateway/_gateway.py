@@ -62,6 +62,7 @@ class AmqpGateway:
         self.name = spec.name
         self.result: GatewayResult | None = None
         self._label = f"gateway {spec.name}"
+        self._changes = trio.lowlevel.ParkingLot()
         broker = spec.broker
         if not broker.addresses:
             raise GatewayError(f"{self._label}: there is no address of a broker")
@@ -75,6 +76,7 @@ class AmqpGateway:
             linger=spec.linger,
             declare=broker.declare,
             backoff=backoff,
+            on_active=self._changed,
         )
         self._routes: tuple[Route, ...] = tuple(make_route(one, shared) for one in spec.routes)
         self._sockets: dict[str, Socket] = {}
@@ -93,7 +95,6 @@ class AmqpGateway:
         self._stopping = trio.Event()
         self._settled = trio.Event()
         self._ended = trio.Event()
-        self._changes = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
         return f"<gateway {self.name!r} {self.state}>"

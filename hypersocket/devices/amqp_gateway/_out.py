@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import trio
 
 from ...amqp import (
-    AmqpError,
     ChannelLost,
     Exchange,
     Outcome,
@@ -221,12 +220,10 @@ class Out(Route):
             await self._resend(sender, batch)
             return
         for one in batch:
-            try:
-                await self._resend(sender, [one])
-                await sender.wait_settled()
-            except ChannelLost as error:
-                self._blame(one, error)
-                raise
+            await self._resend(sender, [one])
+            await sender.wait_settled()
+            if one in self._again:
+                await self._find_out(sender, one)
         self._one_by_one = False
 
     def _may_try(self, one: Publication) -> bool:
@@ -250,12 +247,16 @@ class Out(Route):
                 self._tries[one] -= 1  # it was not tried
             self._again += batch[taken:]
 
-    def _blame(self, one: Publication, error: AmqpError) -> None:
-        """It was alone when the broker ended the channel for what is in a message."""
-        if one in self._pending and error.condition.startswith(POISONED):
-            del self._pending[one]
-            self.counters.rejected += 1
-            self._fail(one, "rejected", str(error))
+    async def _find_out(self, sender: Sender, one: Publication) -> None:
+        """It was alone, and nothing became of it: was it what ended the channel?"""
+        try:
+            await sender.send([])
+        except ChannelLost as error:
+            if error.condition.startswith(POISONED):
+                self._pending.pop(one, None)
+                self.counters.rejected += 1
+                self._fail(one, "rejected", str(error))
+            raise
 
     # Outcomes, from the client's reader
 

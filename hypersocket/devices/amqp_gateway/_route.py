@@ -54,6 +54,7 @@ class Shared:
         linger: seconds that a graceful stop may take.
         declare: what the gateway declares after each connect.
         backoff: makes pauses between attempts.
+        on_active: called when a route begins to carry messages.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Shared:
     linger: float
     backoff: Callable[[], Backoff]
     declare: tuple[Declaration, ...] = ()
+    on_active: Callable[[], None] = lambda: None
 
 
 class Route(ABC):
@@ -225,6 +227,7 @@ class Route(ABC):
             logger.info("%s: works again", self.label)
         self.error = None
         self.changed()
+        self.shared.on_active()
 
     def changed(self) -> None:
         """Something changed that somebody may wait for with :meth:`until`."""
