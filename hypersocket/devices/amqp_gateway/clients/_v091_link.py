@@ -174,6 +174,7 @@ class Link:
         self._drained = trio.Event()
         self._heard = self._sent = trio.current_time()
         self._reading = trio.CancelScope()
+        self._running = trio.CancelScope(shield=True)
 
     # --- for senders and receivers -----------------------------------------------------
 
@@ -236,7 +237,19 @@ class Link:
     # --- tasks -------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Read and write until the connection ends; then everything on it has been told."""
+        """Read and write until the connection ends; then everything on it has been told.
+
+        Being cancelled does not end it, so that the connection can be closed in good order:
+        :meth:`stop` does.
+        """
+        with self._running:
+            await self._run()
+
+    def stop(self) -> None:
+        """End :meth:`run`."""
+        self._running.cancel()
+
+    async def _run(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)

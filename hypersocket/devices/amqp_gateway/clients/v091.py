@@ -54,7 +54,7 @@ async def connect(
             except BaseException as error:  # noqa: BLE001 - raised again, outside the nursery
                 failure = error
             await link.close()
-            nursery.cancel_scope.cancel()
+            link.stop()
             with trio.CancelScope(shield=True):
                 # Left in a cancelled scope with a child, the nursery would raise in place of
                 # what the body did.
