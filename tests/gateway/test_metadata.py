@@ -238,7 +238,7 @@ def test_tables_in_tables_without_end_are_cut(metadata: Metadata) -> None:
 
 def test_text_that_is_none_comes_as_bytes() -> None:
     came = Came(Properties(headers={"a": "\udcff"}))
-    assert json.loads(mapping().frame(came))["headers"] == {"a": {"base64": "7bO/"}}
+    assert json.loads(mapping().frame(came))["headers"] == {"a": {"base64": "/w=="}}
 
 
 # --- out ----------------------------------------------------------------------------------

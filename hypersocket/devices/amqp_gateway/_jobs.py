@@ -193,7 +193,7 @@ class Jobs:
 
     async def _expire(self) -> None:
         if self._timeout is None:
-            return await trio.sleep_forever()
+            await trio.sleep_forever()
         while True:
             first = next(iter(self._jobs.values()), None)
             # A job that is given from now on has no earlier deadline than this.

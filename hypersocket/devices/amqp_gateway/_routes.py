@@ -40,6 +40,10 @@ def _class_of(spec: RouteSpec) -> type[Route]:
         from ._in import In
 
         return In
+    if kind == "topics" and spec.socket.type == "XSUB":
+        from ._topics_out import TopicsOut
+
+        return TopicsOut
     if kind == "topics":
         from ._topics import Topics
 

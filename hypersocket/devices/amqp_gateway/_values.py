@@ -91,7 +91,7 @@ class Tagger:
         if isinstance(value, str):
             if self._is_text(value):
                 return str(value)
-            return self._bytes(value.encode("utf-8", "surrogatepass"))
+            return self._bytes(_escaped(value))
         if isinstance(value, int):
             return int(value)
         if isinstance(value, float):
@@ -110,6 +110,13 @@ class Tagger:
 
     def _bytes(self, value: bytes) -> Any:
         return {"base64": base64.b64encode(value).decode()} if self._json else value
+
+
+def _escaped(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")  # the bytes, as clients read them
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def untag(value: Any, depth: int = 0) -> Any:
