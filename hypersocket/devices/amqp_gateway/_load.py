@@ -97,7 +97,7 @@ def make(
     warnings: list[Problem] = []
     context = Context(
         take=reader.report,
-        warn=partial(_warn, reader, warnings),
+        warn=partial(warn, reader, warnings),
         left_out=found.left_out,
         environ=environ,
         folder=Path(file).parent,
@@ -110,7 +110,8 @@ def make(
     return replace(config, warnings=tuple(warnings))
 
 
-def _warn(reader: Reader, warnings: list[Problem], key: Key, value: object, text: str) -> None:
+def warn(reader: Reader, warnings: list[Problem], key: Key, value: object, text: str) -> None:
+    """Keep a warning."""
     warnings.append(reader.problem(key, value, f"warning: {text}"))
 
 

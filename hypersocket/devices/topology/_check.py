@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ...zmtp import COMPATIBLE
 from .._files._checks import endpoint_problem, metrics_problem, option_value
 from .._files._problems import NOTHING, Key, a, did_you_mean
-from .._files._variables import Report
+from .._files._reader import Read
 from .._pairing import CAPTURES, CONTROLS, KINDS, PairingError, check_pairing
+from ._gateways import GatewayMembers
 from ._links import End, ends_of, links_of, reachable
 from ._model import DeviceTable, PlainSocketTable, SocketTable, TopologyTable
 from ._spec import (
@@ -35,32 +36,31 @@ class Checker:
     """Makes a topology of a file's tables, and reports all that is wrong.
 
     Args:
-        table: the file.
-        report: takes mistakes.
-        left_out: keys that the table lacks because they were wrong.
+        found: the file.
+        environ: the environment, for gateways.
+        folder: what paths in the file are relative to; None where there is none.
     """
 
-    def __init__(self, table: TopologyTable, report: Report, left_out: AbstractSet[Key]) -> None:
-        self._table = table
-        self._report = report
-        self._left_out = left_out
+    def __init__(
+        self, found: Read[TopologyTable], environ: Mapping[str, str], folder: Path | None
+    ) -> None:
+        self._found = found
+        self._table = found.table
+        self._report = found.reader.report
+        self._left_out = found.left_out
+        self._gateways = GatewayMembers(found, environ, folder, self._connected)
 
-    def topology(self, file: str, variables: Mapping[str, Any]) -> Topology:
+    def topology(self, file: str) -> Topology:
         """The topology; to be thrown away where something was reported."""
-        for name in self._table.gateways:
-            self._report(
-                ("gateways", name),
-                NOTHING,
-                "there are no gateways yet: the AMQP gateway comes with a later version, and with"
-                " the extra hypersocket[amqp]",
-            )
         self._check_names()
+        self._gateways.load()
         topology = Topology(
             file=file,
             title=self._table.title,
             devices={name: self._device(name, one) for name, one in self._table.devices.items()},
             sockets={name: self._program(name, one) for name, one in self._table.sockets.items()},
-            variables=variables,
+            gateways=self._gateways.members(),
+            variables=self._found.used,
         )
         self._check_bound_once(topology)
         self._check_peers(topology)
@@ -68,17 +68,25 @@ class Checker:
 
     def _check_names(self) -> None:
         table = self._table
-        for name, entry in table.sockets.items():
+        run = {**dict.fromkeys(table.devices, "device"), **dict.fromkeys(table.gateways, "gateway")}
+        for name in table.gateways:
             if name in table.devices:
                 text = f"a device has the name {name!r} already: names are for all to refer to"
+                self._report(("gateways", name), NOTHING, text)
+        for name, entry in table.sockets.items():
+            if name in run:
+                text = f"a {run[name]} has the name {name!r} already: names are for all to refer to"
                 self._report(("sockets", name), NOTHING, text)
-            if entry.program in table.devices:
-                text = "a device has this name already"
+            if entry.program in run:
+                text = f"a {run[entry.program]} has this name already"
                 self._report(("sockets", name, "program"), entry.program, text)
-        parts = [(("devices", name, "part"), one.part) for name, one in table.devices.items()]
-        parts += [(("sockets", name, "part"), one.part) for name, one in table.sockets.items()]
+        parts = [
+            ((what, name, "part"), one.part)
+            for what in ("devices", "gateways", "sockets")
+            for name, one in getattr(table, what).items()
+        ]
         for key, part in parts:
-            if part in table.devices or part in table.sockets:
+            if part in run or part in table.sockets:
                 text = "a device or socket has this name already, and --only takes both"
                 self._report(key, part, text)
 
@@ -207,6 +215,13 @@ class Checker:
         target_key: Key = ("devices", name, side) if dot else ("sockets", name)
         if self._left_out & {target_key, (*target_key, "bind"), target_key[:2]}:
             return endpoint  # what it means cannot be known, for a mistake that was told
+        gateway = self._table.gateways.get(name)
+        if gateway is not None:
+            bound = self._gateways.bound(name, side)
+            if bound is None:
+                self._report(key, endpoint, self._gateways.choice(name))
+                return endpoint
+            return self._refer(key, endpoint, bound, gateway.host)
         device, program = self._table.devices.get(name), self._table.sockets.get(name)
         if device is not None:
             target = getattr(device, side, None) if side in SIDES else None
@@ -220,7 +235,7 @@ class Checker:
         if program is not None and not dot:
             return self._refer(key, endpoint, program.bind, program.host)
         known = [f"{one}.{s}" for one in self._table.devices for s in ("frontend", "backend")]
-        known += list(self._table.sockets)
+        known += [*self._table.sockets, *self._gateways.names()]
         text = "this is neither an endpoint, such as tcp://127.0.0.1:5555, nor the name of a socket"
         self._report(key, endpoint, text + did_you_mean(endpoint, known))
         return endpoint
@@ -262,7 +277,7 @@ class Checker:
 
     def _check_bound_once(self, topology: Topology) -> None:
         seen: dict[tuple[str, str | None], End] = {}
-        for end, spec, owner in ends_of(topology.devices, topology.sockets):
+        for end, spec, owner in ends_of(topology):
             for index, endpoint in enumerate(spec.bind):
                 if endpoint.endswith((":*", "://*")):
                     continue
@@ -272,7 +287,7 @@ class Checker:
                     self._report((*_key_of(end, topology), "bind", index), endpoint, text)
 
     def _check_peers(self, topology: Topology) -> None:
-        types = {end: spec.type for end, spec, _ in ends_of(topology.devices, topology.sockets)}
+        types = {end: spec.type for end, spec, _ in ends_of(topology)}
         for link in links_of(topology):
             if link.binding is None:
                 continue
@@ -293,4 +308,9 @@ def _name(end: End) -> str:
 
 def _key_of(end: End, topology: Topology) -> Key:
     name, side = end
+    if name in topology.gateways:
+        route, dot, _ = side.partition(".dead-letters")
+        if side == "monitor":
+            return ("gateways", name, side)
+        return ("gateways", name, "routes", route, *(("dead_letters",) if dot else ()), "socket")
     return ("devices", name, side) if name in topology.devices and side else ("sockets", name)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from .._files._reader import Reader, needs_pydantic, read, read_text
+from ..amqp_gateway._broker_check import hide
 from ._errors import TopologyError
 from ._spec import Source, Topology
 
@@ -73,13 +75,13 @@ def _make(
     except ModuleNotFoundError as error:
         raise needs_pydantic(error, "topology files", "topology") from None
     found = read(
-        Reader(file, text, TopologyError),
+        Reader(file, text, TopologyError, hide),
         TopologyTable,
         maps=maps,
         variables=variables,
         environ=environ,
     )
-    checker = Checker(found.table, found.reader.report, found.left_out)
-    topology = checker.topology(file, found.used)
+    folder = Path(file).parent if maps is None else None
+    topology = Checker(found, environ, folder).topology(file)
     found.reader.fail_if_wrong()
     return topology

@@ -20,6 +20,8 @@ from .._files._keys import (
     VariableValues,
     endpoint_only,
 )
+from ..amqp_gateway._broker_model import BrokerTable
+from ..amqp_gateway._model import GatewayName, MonitorKeys, RouteTable
 from ._spec import Balance, Kind, Restart
 
 
@@ -147,6 +149,41 @@ class PlainSocketTable(Table):
     label: str | None = Field(None, description="A few words for the picture.")
 
 
+class GatewayMemberTable(MonitorKeys):
+    """`[gateways.NAME]`: an AMQP gateway, which `hypersocket run` runs.
+
+    Either `config` names its file, or its tables stand here: `[gateways.NAME.broker]` and
+    `[gateways.NAME.routes.ROUTE]` as in a gateway file, and the keys of `[gateway]` in
+    `[gateways.NAME]` itself.
+    """
+
+    config: str | None = Field(
+        None,
+        min_length=1,
+        description="The gateway's own file, as a path relative to this one. The variables of this"
+        " file go before those of that.",
+    )
+    name: GatewayName | None = Field(
+        None, description="For the header that finds loops; by default `NAME`."
+    )
+    broker: BrokerTable | None = Field(
+        None, description="The broker, as in a gateway file, where `config` names none."
+    )
+    routes: dict[Name, RouteTable] = Field(
+        {}, description="What it carries, as in a gateway file, where `config` names none."
+    )
+    part: Name | None = Field(None, description="The part of the topology that it belongs to.")
+    host: str | None = Field(None, description="The host by which others reach it.")
+    label: str | None = Field(None, description="A few words for the picture.")
+    restart: Restart = Field(
+        "backoff",
+        description="What happens when the gateway has failed; a broker that is away for some time"
+        " is no failure.",
+    )
+    restart_ivl: Seconds = Field(0.5, description="As for devices.")
+    restart_ivl_max: Seconds = Field(30.0, description="As for devices.")
+
+
 class TopologyTable(Table):
     """The file as a whole."""
 
@@ -157,12 +194,16 @@ class TopologyTable(Table):
     sockets: dict[Name, PlainSocketTable] = Field(
         {}, description="Sockets of other programs, `[sockets.NAME]`."
     )
-    gateways: dict[str, Any] = Field(
-        {},
-        description="Gateways to other protocols. There are none yet: a later version of"
-        " hypersocket will have the AMQP gateway.",
+    gateways: dict[Name, GatewayMemberTable] = Field(
+        {}, description="Gateways to brokers, `[gateways.NAME]`."
     )
 
 
-TABLES: tuple[type[BaseModel], ...] = (TopologyTable, DeviceTable, SocketTable, PlainSocketTable)
+TABLES: tuple[type[BaseModel], ...] = (
+    TopologyTable,
+    DeviceTable,
+    SocketTable,
+    PlainSocketTable,
+    GatewayMemberTable,
+)
 """What the reference describes, in its order."""

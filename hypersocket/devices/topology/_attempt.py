@@ -1,0 +1,163 @@
+"""One run of a device or a gateway, from its sockets' opening to what became of its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import trio
+
+from ... import devices
+from ..._reasons import DropReason
+from ...sockets import Socket
+from .. import Device, DeviceResult
+from ..amqp_gateway import _watched
+from ..amqp_gateway._gateway import AmqpGateway
+from ..amqp_gateway._stats import GatewayResult
+from ._spec import DeviceSpec, GatewaySpec, Member
+
+Handle: TypeAlias = Device | AmqpGateway
+Result: TypeAlias = DeviceResult | GatewayResult
+
+_OPENED_IN_ORDER = ("monitor", "control", "capture", "backend", "frontend")
+"""The frontend last, so that nobody is let in before there is a way on."""
+
+
+class Attempt(Protocol):
+    """One run.
+
+    Attributes:
+        handle: what runs; from the start on.
+        opened: its open sockets by name; likewise.
+        result: what became of everything, when :meth:`run` has returned.
+    """
+
+    handle: Any
+    opened: Mapping[str, Socket]
+    result: Any
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Run until stopped; started when everything is open. Cancelled, ends at once."""
+        ...
+
+
+def attempt_of(spec: Member) -> Attempt:
+    """What runs a device, or a gateway."""
+    return DeviceAttempt(spec) if isinstance(spec, DeviceSpec) else GatewayAttempt(spec)
+
+
+def lost(result: Result) -> str:
+    """What to say of what was lost; empty where that was said."""
+    if isinstance(result, GatewayResult):
+        return ""  # the gateway tells it by route
+    return (
+        f"of the messages that it had, {result.undelivered} could not be delivered,"
+        f" {result.unread} were received and not read, {result.unwritten} sent and not written"
+    )
+
+
+class DeviceAttempt:
+    """A device.
+
+    Args:
+        spec: which.
+    """
+
+    def __init__(self, spec: DeviceSpec) -> None:
+        self._spec = spec
+        self.handle: Device | None = None
+        self.opened: dict[str, Any] = {}
+        self.result: DeviceResult | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """As :class:`Attempt` says."""
+        specs = self._spec.sockets()
+        async with AsyncExitStack() as stack:
+            for side in _OPENED_IN_ORDER:
+                if side in specs:
+                    one = specs[side].make(at_endpoints=False)
+                    self.opened[side] = await stack.enter_async_context(one)
+            for side, one in self.opened.items():
+                for endpoint in specs[side].bind:
+                    await one.bind(endpoint)
+                for endpoint in specs[side].connect:
+                    await one.connect(endpoint)
+            async with trio.open_nursery() as nursery:
+                run_device = partial(self._run_device, nursery.cancel_scope)
+                self.handle = await nursery.start(run_device)
+                if "monitor" in self.opened:
+                    await self._publish(nursery)
+                task_status.started()
+        assert self.handle is not None
+        self.result = self._result_of(self.handle)
+
+    def _result_of(self, handle: Device) -> DeviceResult | None:
+        """What became of everything, now that the sockets are closed."""
+        if handle.result is None:
+            return None
+        unwritten = 0
+        for side in ("frontend", "backend"):
+            stats = self.opened[side].stats()
+            unwritten += stats.queued_out + stats.drops.get(DropReason.LINGER, 0)
+        return replace(handle.result, unwritten=unwritten)
+
+    async def _run_device(
+        self, scope: trio.CancelScope, *, task_status: trio.TaskStatus[Device]
+    ) -> None:
+        spec = self._spec
+        more = {"balance": spec.balance} if spec.kind == "queue" else {}
+        await getattr(devices, spec.kind)(
+            self.opened["frontend"],
+            self.opened["backend"],
+            capture=self.opened.get("capture"),
+            control=self.opened.get("control"),
+            name=spec.name,
+            task_status=task_status,
+            **more,
+        )
+        scope.cancel()
+
+    async def _publish(self, nursery: trio.Nursery) -> None:
+        from ...management import publish_monitor
+
+        await nursery.start(
+            partial(
+                publish_monitor,
+                self.opened["monitor"],
+                name=self._spec.name,
+                sockets={side: one for side, one in self.opened.items() if side != "monitor"},
+                device=self.handle,
+                interval=self._spec.monitor_interval,
+            )
+        )
+
+
+class GatewayAttempt:
+    """A gateway.
+
+    Args:
+        spec: which.
+    """
+
+    def __init__(self, spec: GatewaySpec) -> None:
+        self._spec = spec
+        self.handle: AmqpGateway | None = None
+        self.opened: Mapping[str, Socket] = {}
+        self.result: GatewayResult | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """As :class:`Attempt` says."""
+        config = self._spec.config
+        gateway = self.handle = AmqpGateway(config.spec)
+        async with trio.open_nursery() as nursery:
+
+            async def carry(task_status: trio.TaskStatus[dict[str, Socket]]) -> None:
+                self.result = await _watched.run(
+                    gateway, config, name=self._spec.name, task_status=task_status
+                )
+
+            self.opened = await nursery.start(carry)
+            task_status.started()
