@@ -31,6 +31,8 @@ from hypersocket.devices.amqp_gateway._spec import (
 
 from ..brokers.rabbitmq import RabbitMQ
 
+PATIENCE = 15.0
+
 ANY = "tcp://127.0.0.1:*"
 
 
@@ -76,7 +78,14 @@ def where(running: AmqpGateway, route: str) -> str:
 
 @asynccontextmanager
 async def running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
-    """Run it, and cancel it at the end if it still runs."""
+    """Run it, and cancel it at the end if it still runs. A test that hangs says where."""
+    with trio.fail_after(PATIENCE):
+        async with _running(made) as gw:
+            yield gw
+
+
+@asynccontextmanager
+async def _running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
     async with trio.open_nursery() as nursery:
         await nursery.start(_run, made)
         yield made
