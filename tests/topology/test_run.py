@@ -301,7 +301,7 @@ async def test_reload_keeps_to_the_part(tmp_path: Path) -> None:
         path.write_text(ONE + 'part = "here"\n' + TWO)
         assert await one.reload() == ["nothing has changed"]
         path.write_text(ONE + TWO)
-        with pytest.raises(TopologyError, match="no device or part has this name"):
+        with pytest.raises(TopologyError, match="no device, gateway or part has this name"):
             await one.reload()
         assert list(one.status()) == ["one"]
 

@@ -78,7 +78,7 @@ class Broker:
         while True:
             lasting: list[AmqpError] = []
             for address in self._spec.addresses:
-                stood = await self._attempt(address, serve, lasting)
+                stood = await self._attempt(address, serve, lasting, starting)
                 if stood is None:
                     return
                 if stood:
@@ -90,7 +90,11 @@ class Broker:
                 await trio.sleep(self._backoff.next())
 
     async def _attempt(
-        self, address: BrokerAddress, serve: Serve, lasting: list[AmqpError]
+        self,
+        address: BrokerAddress,
+        serve: Serve,
+        lasting: list[AmqpError],
+        starting: Callable[[], bool],
     ) -> bool | None:
         """Try one address: None, all is done; True, it stood for some time; False, it did not."""
         self.address = _name(address)
@@ -103,7 +107,7 @@ class Broker:
                 self._stands(client)
                 await together(lambda: serve(client), lambda: _lose(client))
         except AmqpError as error:
-            self._fell(error)
+            self._fell(error, raised=starting() and not error.temporary)
             # One that ends as soon as it stands is not to be made in haste again and again.
             if since is not None and trio.current_time() - since >= self._backoff.current:
                 self._backoff.reset()
@@ -127,15 +131,16 @@ class Broker:
         logger.info("%s: connected to the broker at %s", self._label, self.address)
         self._on_change()
 
-    def _fell(self, error: AmqpError) -> None:
+    def _fell(self, error: AmqpError, *, raised: bool) -> None:
         lost = self.client is not None
         self._gone(str(error))
         if self.error != self._told:
             self._told = self.error
             what = "lost the connection to" if lost else "there is no connection to"
-            logger.warning(
-                "%s: %s the broker at %s: %s", self._label, what, self.address, self.error
-            )
+            # Who starts the gateway is told by the exception, unless another address helps.
+            level = logging.INFO if raised else logging.WARNING
+            text = "%s: %s the broker at %s: %s"
+            logger.log(level, text, self._label, what, self.address, self.error)
 
     def _gone(self, error: str) -> None:
         self.client = None

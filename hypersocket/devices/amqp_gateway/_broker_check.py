@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...amqp import Binding, Declaration, Exchange, Queue
-from .._files._problems import HIDDEN, NOTHING, Key
+from .._files._problems import NOTHING, Key
 from .._files._reader import why
 from .._files._variables import Report
 from ._broker_model import BrokerTable, SecretTable, TlsTable
@@ -142,6 +142,7 @@ class BrokerChecker:
             if found is None:
                 text = f"the environment variable {table.env} is not set"
                 self._context.report((*key, "env"), table.env, text)
+            self._context.seen.append(found)
             return found
         if table.text is not None:
             return table.text
@@ -363,30 +364,3 @@ def _tls_words(error: Exception) -> str:
         reason = (error.reason or str(error)).replace("_", " ").lower()
         return f"it cannot be used: {reason}"
     return f"it cannot be used: {error}"
-
-
-def hide(key: Key, value: object) -> object:
-    """What may be shown of a value of a gateway file: passwords never, not even misspelt ones."""
-    if key[:1] == ("variables",):
-        return HIDDEN
-    if any("pass" in str(part).lower() or "secret" in str(part).lower() for part in key):
-        return value if key and key[-1] in {"env", "file"} else HIDDEN
-    return _without_passwords(value)
-
-
-def _without_passwords(value: Any) -> Any:
-    if isinstance(value, str):
-        return hide_in(value)
-    if isinstance(value, (list, tuple)):
-        return [_without_passwords(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
-
-
-def hide_in(text: str) -> str:
-    """A text without the passwords of URLs in it."""
-    scheme, separator, rest = text.partition("://")
-    userinfo, at, host = rest.rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    if not (separator and at and colon):
-        return text
-    return f"{scheme}://{user}:***@{host}"

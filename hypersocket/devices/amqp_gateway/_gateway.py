@@ -192,8 +192,9 @@ class AmqpGateway:
                 route.failed(str(error), tell=False)  # which the broker's log line tells
                 raise
             except AmqpError as error:
-                route.failed(str(error))
-                if self._started is not None and not error.temporary:
+                refused = self._started is not None and not error.temporary
+                route.failed(str(error), tell=not refused)
+                if refused:
                     raise _RefusedError(route, error) from None
             else:
                 await trio.sleep_forever()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .._files._problems import NOTHING, ConfigurationError, Key, Problem
 from .._files._reader import Reader, needs_pydantic, read, read_text
-from ._broker_check import Context, hide
 from ._config import GatewayConfig
+from ._hidden import hide_all_variables
 
 _EMPTY: Mapping[str, str] = {}
 
@@ -81,11 +81,12 @@ def make(
         name: the gateway's name where the file has none; None for the file's name.
     """
     try:
+        from ._broker_check import Context
         from ._check import GatewayChecker
         from ._model import GatewayFileTable
     except ModuleNotFoundError as error:
         raise needs_pydantic(error, "gateway files", "topology") from None
-    reader = Reader(file, text, ConfigurationError, hide)
+    reader = Reader(file, text, ConfigurationError, hide_all_variables)
     found = read(
         reader,
         GatewayFileTable,

@@ -53,12 +53,15 @@ class GatewayMembers:
             if table.config is None:
                 continue
             key: Key = ("gateways", name)
-            for own in sorted(table.model_fields_set & _OWN):
+            twice = sorted(table.model_fields_set & _OWN)
+            for own in twice:
                 text = f"it stands in {table.config}: a gateway has a file, or tables here"
                 self._report((*key, own), getattr(table, own), text)
             if self._folder is None:
                 text = "this topology is from no folder: write the tables here"
                 self._report((*key, "config"), table.config, text)
+                continue
+            if twice:
                 continue
             path = self._folder / table.config
             try:
