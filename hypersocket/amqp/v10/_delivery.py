@@ -15,14 +15,16 @@ class Delivery(Sections):
     Attributes:
         body: the bytes; those of the whole message, if it could not be decoded.
         problem: why it could not be decoded; None if it could.
-        handle: the engine's own; None once it is settled.
+        handle: the engine's own; None if the peer has settled it, or we have.
+        settled: whether it counts as settled here.
     """
 
-    __slots__ = ("_properties", "_quirks", "handle")
+    __slots__ = ("_properties", "_quirks", "handle", "settled")
 
     def __init__(self, raw: bytes, handle: Any, quirks: Quirks) -> None:
         super().__init__(raw)
         self.handle = handle
+        self.settled = False
         self._quirks = quirks
         self._properties: Properties | None = None
 

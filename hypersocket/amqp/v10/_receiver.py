@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._types import Subscription
+from .._types import AmqpError, Subscription
 from . import _codec
 from ._codec import is_map
 from ._delivery import Delivery
@@ -81,16 +81,11 @@ class ReceiverLink(Link):
     def take(self) -> list[Delivery]:
         """All deliveries that are there."""
         taken, self._inbox = self._inbox, []
-        if self._settled and taken:
-            self.unsettled -= len(taken)
-            if self.is_open:
-                lib.pn_link_flow(self._link, len(taken))
+        if not self.alive:
+            self.unsettled = 0
+        elif self._settled:
+            self._settle(taken, _ACCEPTED)
         return taken
-
-    @property
-    def settles_itself(self) -> bool:
-        """Whether deliveries count as settled when they are sent."""
-        return self._settled
 
     @property
     def waiting(self) -> int:
@@ -115,12 +110,15 @@ class ReceiverLink(Link):
         update, settle = lib.pn_delivery_update, lib.pn_delivery_settle
         count = 0
         for delivery in deliveries:
+            if delivery.settled:
+                continue
+            delivery.settled = True
+            count += 1
             handle = delivery.handle
-            if handle is not None:
+            if handle is not None:  # a peer may have settled it, whatever was asked for
                 delivery.handle = None
                 update(handle, state)
                 settle(handle)
-                count += 1
         if count:
             self.unsettled -= count
             lib.pn_link_flow(self._link, count)
@@ -128,8 +126,18 @@ class ReceiverLink(Link):
     def close(self) -> None:
         """Give back what nobody took, and detach; what others hold the peer gives to others."""
         if self.alive:
-            self._settle([one for one in self._inbox if not self._settled], _RELEASED)
+            self._settle([one for one in self._inbox if one.handle is not None], _RELEASED)
+            self._keep_settled()
             super().close()
+
+    def ended(self, error: AmqpError | None) -> None:
+        """What is not settled is the peer's again."""
+        super().ended(error)
+        self._keep_settled()
+
+    def _keep_settled(self) -> None:
+        self._inbox = [one for one in self._inbox if one.handle is None and not one.settled]
+        self.unsettled = len(self._inbox)
 
     def updated(self, handle: Any) -> None:
         """Bytes of a delivery came, or the peer has forgotten one."""

@@ -703,6 +703,30 @@ def test_deliveries_may_be_settled_when_they_are_sent(by_peer: bool) -> None:
     assert its.credit == 3
 
 
+def test_a_peer_that_settles_unasked_gets_credit_as_we_settle() -> None:
+    peer = Peer()
+    engine = opened(peer)
+    link = receiver(engine, peer, credit=3)
+    its = peer.links[0]
+    for at in range(3):
+        peer.send(data(b"%d" % at), settled=True, tag=str(at))
+    pump(engine, peer)
+    one, *others = link.take()
+    pump(engine, peer)
+    assert (its.credit, link.unsettled) == (0, 3)
+    link.accept([one])
+    link.accept([one])
+    link.release(others[:1])
+    pump(engine, peer)
+    assert (its.credit, link.unsettled) == (2, 1)
+    peer.send(data(b"last"), settled=True, tag="last")
+    pump(engine, peer)
+    its.close()
+    pump(engine, peer)
+    assert [one.body for one in link.take()] == [b"last"]
+    assert link.unsettled == 0
+
+
 @pytest.mark.parametrize("step", [1 << 30, 777])
 def test_a_large_message_comes_in_many_frames(step: int) -> None:
     peer = Peer()

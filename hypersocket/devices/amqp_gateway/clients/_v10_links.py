@@ -184,7 +184,7 @@ class Receiver(_End):
         link = self._link
         if self._closed:
             raise trio.ClosedResourceError("the receiver was closed")
-        if link.lost is not None and not (link.waiting and link.settles_itself):
+        if link.lost is not None and not link.waiting:
             raise link.lost
         return bool(link.waiting)
 
@@ -222,4 +222,10 @@ class Receiver(_End):
         """Detach. What was settled is written first; the broker gives the rest to others."""
         self._closed = True
         self._link.close()
+        if dropped := len(self._link.take()):
+            logger.warning(
+                "%d messages from %s were not taken, and the broker counts them as delivered",
+                dropped,
+                self._address,
+            )
         await self._detached(self._link)
