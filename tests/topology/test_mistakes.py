@@ -596,7 +596,7 @@ def test_only_names_what_is_there() -> None:
     assert list(loaded.select(["oslo"])) == ["q"]
     for name, text in {
         "olso": "no device, gateway or part has this name; did you mean 'oslo'?",
-        "c": "this is a socket of another program: only devices are run",
+        "c": "this is a socket of another program: only devices and gateways are run",
     }.items():
         with pytest.raises(TopologyError) as caught:
             loaded.select([name])
