@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Self
 
 import trio
 
@@ -95,6 +96,25 @@ class AmqpGateway:
         self._stopping = trio.Event()
         self._settled = trio.Event()
         self._ended = trio.Event()
+
+    @classmethod
+    def from_file(
+        cls, path: str | os.PathLike[str], *, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> Self:
+        """A gateway as a file tells it; the file's monitor and metrics are for :func:`run_gateway`.
+
+        Args:
+            path: the file.
+            variables: values that go before those of the file.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or something in it is wrong.
+            GatewayError: the spec cannot work.
+            ImportError: an extra is not installed.
+        """
+        from ._load import load
+
+        return cls(load(path, variables=variables).spec)
 
     def __repr__(self) -> str:
         return f"<gateway {self.name!r} {self.state}>"
