@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import trio
 
 import hypersocket as hs
+from hypersocket.devices import amqp_gateway
 
 from .. import amqp
 from ..contract import Handle
@@ -89,7 +90,7 @@ class Ours(PythonPeer):
 
     async def gateway(self, role: str, job: Job) -> None:
         """Be an AMQP gateway with one route, until the process is ended."""
-        gateway = hs.devices.AmqpGateway(_spec(role, job))
+        gateway = amqp_gateway.AmqpGateway(_spec(role, job))
         async with trio.open_nursery() as nursery:
             await nursery.start(gateway.run)
             say("ready", endpoint=str(gateway.sockets["route"].endpoints[0]))
@@ -99,15 +100,15 @@ def _spec(role: str, job: Job) -> Any:
     where = urlsplit(job.broker)
     vhost = where.path[1:]
     old = role != "gateway_in_10"
-    address = hs.devices.BrokerAddress(
+    address = amqp_gateway.BrokerAddress(
         host=where.hostname or "",
         port=where.port or 0,
         vhost=vhost if old else f"vhost:{vhost}",
         username=where.username or "",
         password=where.password or "",
     )
-    bound, route = (job.endpoint,), hs.devices.RouteSpec
-    socket = hs.devices.RouteSocket
+    bound, route = (job.endpoint,), amqp_gateway.RouteSpec
+    socket = amqp_gateway.RouteSocket
     routes = {
         "gateway_out": lambda: route(
             name="route",
@@ -140,9 +141,9 @@ def _spec(role: str, job: Job) -> Any:
             routing_key=amqp.SOURCE,
         ),
     }
-    return hs.devices.GatewaySpec(
+    return amqp_gateway.GatewaySpec(
         name="bench",
-        broker=hs.devices.BrokerSpec(protocol="0-9-1" if old else "1.0", addresses=(address,)),
+        broker=amqp_gateway.BrokerSpec(protocol="0-9-1" if old else "1.0", addresses=(address,)),
         routes=(routes[role](),),
     )
 
