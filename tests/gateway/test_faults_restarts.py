@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import struct
 from collections import Counter
 from collections.abc import Callable, Generator
@@ -162,6 +163,8 @@ async def carry(
 
 
 async def lose_nothing(path: Path, count: int, kills: int, restarts: int) -> None:
+    # Each step has its own limit; all of them together take longer than a test that hangs may.
+    faulthandler.cancel_dump_traceback_later()
     tally = Tally(count)
     async with (
         RabbitMQ(path / "broker") as broker,
