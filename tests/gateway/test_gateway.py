@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from typing import NoReturn
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -24,18 +27,32 @@ IN = RouteSpec(name="in", kind="in", queue="q", socket=at("PUSH"))
     [
         ({"password": "wrong-one"}, "ACCESS_REFUSED"),
         ({"vhost": "absent"}, "vhost absent not found"),
-        ({"host": "absent.invalid"}, "absent.invalid"),
     ],
 )
 async def test_what_does_not_pass_ends_the_start(
     rabbitmq: RabbitMQ, changes: dict[str, str], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = gateway(rabbitmq, OUT, addresses=[address(rabbitmq, **changes)])
-    with pytest.raises(ConnectionLost, match=words) as caught:
+    with pytest.raises(ConnectionLost, match=words) as caught, trio.fail_after(15):
         await made.run()
     assert "\n" not in str(caught.value)
     assert "wrong-one" not in str(caught.value) + caplog.text + repr(made.spec)
     assert made.state == "stopped"
+
+
+class _NoNames(trio.abc.HostnameResolver):
+    async def getaddrinfo(self, *_: object, **__: object) -> NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def getnameinfo(self, *_: object) -> NoReturn:
+        raise AssertionError
+
+
+async def test_an_unknown_host_ends_the_start(rabbitmq: RabbitMQ) -> None:
+    trio.socket.set_custom_hostname_resolver(_NoNames())
+    made = gateway(rabbitmq, OUT, addresses=[address(rabbitmq, host="absent.example")])
+    with pytest.raises(ConnectionLost, match="absent.example.*Name or service not known"):
+        await made.run()
 
 
 async def unused() -> int:

@@ -112,8 +112,8 @@ async def test_what_a_peer_did_not_take_goes_to_the_next(rabbitmq: RabbitMQ) -> 
         await peer.put("q", *([body] * 60))
         async with hs.Pull(connect=where(gw, "in"), rcvhwm=1):
             await until(lambda: gw.stats().routes[0].pending > 0)
-            before = gw.stats().routes[0].confirmed
         await until(lambda: gw.stats().routes[0].requeued > 0)
+        before = gw.stats().routes[0].confirmed
         async with hs.Pull(connect=where(gw, "in")) as pull:
             found = await receive(pull, 60 - before)
             assert all(one == body for one in found)
@@ -232,7 +232,7 @@ async def test_what_the_dead_letter_target_does_not_take_stays_with_the_broker(
             assert await peer.bodies(dead, 1) == [b"x" * 11]
             await until(lambda: not gw.stats().routes[0].pending)
         assert await depth(rabbitmq, "q") == (0, 0)
-    assert gw.stats().routes[0].error == ""
+        assert gw.stats().routes[0].error == ""
 
 
 def _subscribe(queue: str) -> object:

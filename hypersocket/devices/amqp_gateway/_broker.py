@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -112,7 +113,7 @@ class Broker:
             if since is not None and trio.current_time() - since >= self._backoff.current:
                 self._backoff.reset()
                 return True
-            if not error.temporary:
+            if not error.temporary or _is_unknown_host(error):
                 lasting.append(error)
             return False
         except BaseException:
@@ -159,6 +160,15 @@ class Broker:
 
 async def _lose(client: Client) -> None:
     raise await client.wait_lost()
+
+
+def _is_unknown_host(error: BaseException | None) -> bool:
+    # A name may be known later, but one that is not known at the start is most likely misspelt.
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            return error.errno != socket.EAI_AGAIN
+        error = error.__cause__
+    return False
 
 
 def _name(address: BrokerAddress) -> str:

@@ -141,6 +141,7 @@ class In(Route):
                 self._count(deliveries)
             for start in range(0, len(deliveries), self._chunk):
                 await self._pass_on(receiver, deliveries[start : start + self._chunk])
+        await self.until(lambda: not self.held)
 
     def _count(self, deliveries: Sequence[Delivery]) -> None:
         counters = self.counters
