@@ -40,6 +40,7 @@ class ReceiverLink(Link):
         self.unsettled = 0
         self.undecodable = 0
         self._settled = subscription.settled
+        self._owed = 0
         self._window = max(1, subscription.credit)
         self._inbox: list[Delivery] = []
         self._partial = bytearray()
@@ -121,7 +122,16 @@ class ReceiverLink(Link):
                 settle(handle)
         if count:
             self.unsettled -= count
-            lib.pn_link_flow(self._link, count)
+            self._owed += count
+            self._top_up()
+
+    def _top_up(self) -> None:
+        """Give the credit that is owed."""
+        if self._owed and not (
+            self._engine.quirks.absolute_credit and lib.pn_link_credit(self._link) > 0
+        ):
+            lib.pn_link_flow(self._link, self._owed)
+            self._owed = 0
 
     def close(self) -> None:
         """Give back what nobody took, and detach; what others hold the peer gives to others."""
@@ -146,7 +156,8 @@ class ReceiverLink(Link):
         if lib.pn_delivery_aborted(handle):
             self._partial.clear()
             lib.pn_delivery_settle(handle)
-            lib.pn_link_flow(self._link, 1)
+            self._owed += 1
+            self._top_up()
             return
         raw = self._read(handle)
         if raw is None:
@@ -158,6 +169,7 @@ class ReceiverLink(Link):
             lib.pn_delivery_settle(handle)
             held = None
         self._arrived(Delivery(raw, held, self._engine.quirks))
+        self._top_up()
 
     def _read(self, handle: Any) -> bytes | None:
         """The whole message, or None as long as there is more to come."""

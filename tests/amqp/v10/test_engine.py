@@ -703,6 +703,26 @@ def test_deliveries_may_be_settled_when_they_are_sent(by_peer: bool) -> None:
     assert its.credit == 3
 
 
+def test_rabbitmq_3_gets_credit_only_when_nothing_is_on_its_way() -> None:
+    peer = Peer(properties={"product": "RabbitMQ", "version": "3.10.8"})
+    engine = opened(peer)
+    link = receiver(engine, peer, credit=3)
+    its = peer.links[0]
+    for at in range(2):
+        peer.send(data(b"x"), tag=str(at))
+    pump(engine, peer)
+    link.accept(link.take())
+    pump(engine, peer)
+    assert its.credit == 1
+    peer.send(data(b"x"), tag="2")
+    pump(engine, peer)
+    assert its.credit == 2
+    link.accept(link.take())
+    pump(engine, peer)
+    assert its.credit == 2
+    assert link.unsettled == 0
+
+
 def test_a_peer_that_settles_unasked_gets_credit_as_we_settle() -> None:
     peer = Peer()
     engine = opened(peer)
