@@ -191,16 +191,6 @@ async def test_a_wrong_password_and_an_unknown_vhost(rabbitmq: RabbitMQ) -> None
         assert "wr0ng" not in str(caught.value)
 
 
-async def test_a_connection_that_the_broker_closes(rabbitmq: RabbitMQ) -> None:
-    async with v10.connect(address_of(rabbitmq)) as client:
-        receiver = await client.open_receiver(Subscription(address=QUEUE))
-        await rabbitmq.ctl("close_all_connections", "maintenance")
-        with pytest.raises(ConnectionLost) as caught:
-            await receiver.receive()
-        assert caught.value.temporary
-        assert (await client.wait_lost()) is caught.value
-
-
 async def test_tls_and_a_certificate_that_is_not_trusted(rabbitmq: RabbitMQ) -> None:
     trusting = rabbitmq.certificates.client_context()
     address = replace(address_of(rabbitmq), host="localhost", port=rabbitmq.tls_port, tls=trusting)
