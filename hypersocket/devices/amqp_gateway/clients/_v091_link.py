@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -327,7 +326,7 @@ class Link:
         if not interval:
             return
         while True:
-            await trio.sleep_until(min(self._next_beat(), self._heard + 2 * interval))
+            await trio.sleep_until(min(self._sent + interval / 2, self._heard + 2 * interval))
             if trio.current_time() >= self._heard + 2 * interval:
                 # After a stall of our own, what came meanwhile is read first.
                 for _ in range(3):
@@ -335,15 +334,13 @@ class Link:
                 if trio.current_time() >= self._heard + 2 * interval:
                     self._give_up(f"nothing came for {2 * interval} s, not even a heartbeat")
                     return
-            if trio.current_time() >= self._next_beat():
-                self.connection.heartbeat()
-                self.wake()
-                await trio.lowlevel.checkpoint()
-
-    def _next_beat(self) -> float:
-        if self._in_flight or self.connection.unwritten:
-            return math.inf  # what is being written is a sign of life, when it arrives
-        return self._sent + self._heartbeat / 2
+            now = trio.current_time()
+            if now >= self._sent + interval / 2:
+                # What is being written is a sign of life itself: look again after as long.
+                if not (self._in_flight or self.connection.unwritten):
+                    self.connection.heartbeat()
+                    self.wake()
+                self._sent = now
 
     def _give_up(self, reason: str) -> None:
         self._dispatch(self.connection.eof(reason))

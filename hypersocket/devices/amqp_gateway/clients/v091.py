@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -124,13 +125,15 @@ async def _reach(address: BrokerAddress, peer: str) -> trio.SocketStream:
 def _reasons(error: BaseException) -> list[str]:
     """Why no address of a name could be reached, each reason once."""
     inner: list[BaseException] = []
-    cause = cast("BaseException | None", error.__cause__)
+    cause = error.__cause__
     if isinstance(cause, BaseExceptionGroup):
         inner += cast("BaseExceptionGroup[BaseException]", cause).exceptions
     elif isinstance(cause, OSError):
         inner.append(cause)
     if inner:
         return list(dict.fromkeys(reason for one in inner for reason in _reasons(one)))
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return [os.strerror(error.errno)]  # without the addresses
     return [(error.strerror if isinstance(error, OSError) else "") or str(error)]
 
 
