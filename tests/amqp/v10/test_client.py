@@ -160,7 +160,7 @@ async def test_two_tasks_may_send_and_neither_is_torn(
     peer = Peer(credit=1)
 
     def one_more(delivery: Delivery) -> None:
-        delivery.link.flow(1)  # type: ignore[union-attr]
+        delivery.link.flow(1)
         peer.accept(delivery)
 
     peer.on_delivery = one_more
