@@ -115,19 +115,22 @@ def _types(annotation: Any) -> Iterator[str]:
         elif annotation in named:
             yield named[annotation]
     elif hasattr(annotation, "__metadata__"):
-        inner = get_args(annotation)[0]
-        if inner == tuple[str, ...]:
-            yield from ("text", "list of text")
-        elif inner is SecretTable:
-            yield from ("text", "table")
-        elif isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from ("endpoint", "list of endpoints", "table")
-        else:
-            yield from _types(inner)
+        yield from _annotated_types(get_args(annotation)[0])
     else:
         for one in get_args(annotation):
             if one is not type(None):
                 yield from _types(one)
+
+
+def _annotated_types(inner: Any) -> Iterator[str]:
+    if inner == tuple[str, ...]:
+        yield from ("text", "list of text")
+    elif inner is SecretTable:
+        yield from ("text", "table")
+    elif isinstance(inner, type) and issubclass(inner, BaseModel):
+        yield from ("endpoint", "list of endpoints", "table")
+    else:
+        yield from _types(inner)
 
 
 def _default(field: FieldInfo) -> str:

@@ -15,7 +15,8 @@ import trio
 from .. import _events as events
 from ..sockets import Socket
 from ..sockets.publish_subscribe import Pub, XPub
-from ._bodies import SCHEMA, Body, Told, Whole, device_told, encode, event_told, socket_told
+from ._bodies import SCHEMA, Told, Whole, device_told, encode, event_told, socket_told
+from ._kinds import Body
 from ._sources import DeviceLike, Source
 from ._topics import Topic, topic_prefix
 

@@ -65,7 +65,7 @@ class DeviceStatsLike(Protocol):
 
 
 class RouteStatsLike(Protocol):
-    """What :class:`hypersocket.devices.RouteStats` has of what is told."""
+    """What :class:`hypersocket.devices.amqp_gateway.RouteStats` has of what is told."""
 
     @property
     def name(self) -> str: ...
@@ -115,7 +115,7 @@ class RouteStatsLike(Protocol):
 
 @runtime_checkable
 class GatewayStatsLike(Protocol):
-    """What :class:`hypersocket.devices.GatewayStats` has of what is told."""
+    """What :class:`hypersocket.devices.amqp_gateway.GatewayStats` has of what is told."""
 
     @property
     def state(self) -> str: ...
@@ -140,7 +140,8 @@ class GatewayStatsLike(Protocol):
 class DeviceLike(Protocol):
     """What has to be known of a device, or of a gateway.
 
-    :class:`hypersocket.devices.Device` and :class:`hypersocket.devices.AmqpGateway` are such.
+    :class:`hypersocket.devices.Device` and
+    :class:`hypersocket.devices.amqp_gateway.AmqpGateway` are such.
     """
 
     @property

@@ -100,6 +100,7 @@ def test_messages_go_there_and_back_and_are_told_of(
     with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
         channel = connection.channel()
         for number, (_, __, body) in enumerate(channel.consume("orders", auto_ack=True), 1):
+            assert body is not None
             assert body == b"%d" % (number - 1)
             channel.basic_publish("", "returns", body)
             if number == 100:

@@ -21,8 +21,6 @@ from hypersocket.devices.amqp_gateway import (
     loads,
 )
 
-from ..brokers.certificates import Certificates
-
 SECRET = "geheim"
 
 
@@ -238,11 +236,6 @@ def test_passwords_are_nowhere_to_be_seen() -> None:
     with pytest.raises(ConfigurationError) as caught:
         loads(dedent(text), environ={"PASSWORD": "x"}, variables={"pin": SECRET})
     assert SECRET not in str(caught.value) + repr(caught.value.problems)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.make(tmp_path_factory.mktemp("certificates"))
 
 
 def test_what_is_unwise_is_a_warning() -> None:

@@ -42,7 +42,7 @@ INCLUDE: Any = Field(
     " the earlier. `${env:NAME}` is replaced in the paths.",
 )
 VARIABLES: Any = Field(
-    {},
+    dict[str, Any](),
     description="Values for `${name}` anywhere in the file, in other variables too. What the"
     " caller gives goes before what an address map says, and that before what stands here.",
 )

@@ -162,7 +162,7 @@ class BrokerChecker:
     # TLS
 
     def _tls_context(self) -> ssl.SSLContext | None:
-        table, key = self._table.tls or TlsTable(), (*self._key, "tls")
+        table, key = self._table.tls or TlsTable.model_validate({}), (*self._key, "tls")
         if not any(url.startswith("amqps:") for url in self._table.url):
             if self._table.tls is not None and self._table.url:
                 text = "it counts for amqps:// alone, and no url has that scheme"
@@ -298,14 +298,14 @@ class BrokerChecker:
             if exchange.name.startswith("amq.") and not exchange.passive:
                 text = "names with amq. are the broker's own: give passive = true, or another name"
                 self._context.report((*self._key, "exchanges", index, "name"), exchange.name, text)
-        for what, tables in (
-            ("exchanges", table.exchanges),
-            ("queues", table.queues),
-            ("bindings", table.bindings),
-        ):
-            for index, one in enumerate(tables):
-                key = (*self._key, what, index, "arguments")
-                check_arguments(self._context.report, key, one.arguments)
+        arguments = {
+            "exchanges": [one.arguments for one in table.exchanges],
+            "queues": [one.arguments for one in table.queues],
+            "bindings": [one.arguments for one in table.bindings],
+        }
+        for what, each in arguments.items():
+            for index, given in enumerate(each):
+                check_arguments(self._context.report, (*self._key, what, index, "arguments"), given)
         return (
             *(Exchange(**one.model_dump()) for one in table.exchanges),
             *(Queue(**one.model_dump()) for one in table.queues),

@@ -10,13 +10,13 @@ from ...amqp import Target
 from .._files._checks import metrics_problem
 from .._files._problems import NOTHING, Key
 from ._broker_check import BrokerChecker, Context, check_arguments
+from ._broker_model import BrokerTable
 from ._client import ProtocolName
 from ._config import GatewayConfig
 from ._errors import GatewayError
 from ._gateway import AmqpGateway
 from ._kinds import INSTEAD, KEYS
 from ._model import (
-    BrokerTable,
     DeadLettersTable,
     MonitorKeys,
     RouteTable,

@@ -281,7 +281,7 @@ class GatewayFileTable(Table):
     include: Several = INCLUDE
     variables: VariableValues = VARIABLES
     gateway: GatewayTable = Field(
-        GatewayTable(),
+        GatewayTable.model_validate({}),
         description="The gateway as a whole, `[gateway]`.",
     )
     broker: BrokerTable | None = Field(

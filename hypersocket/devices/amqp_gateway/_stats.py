@@ -118,5 +118,5 @@ class GatewayResult:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing was lost: what the broker keeps is not."""
+        """Whether nothing was lost, which what the broker keeps is not."""
         return not (any(self.unsettled.values()) or any(self.unread.values()))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import trio
 
@@ -26,29 +26,6 @@ _OPENED_IN_ORDER = ("monitor", "control", "capture", "backend", "frontend")
 """The frontend last, so that nobody is let in before there is a way on."""
 
 
-class Attempt(Protocol):
-    """One run.
-
-    Attributes:
-        handle: what runs; from the start on.
-        opened: its open sockets by name; likewise.
-        result: what became of everything, when :meth:`run` has returned.
-    """
-
-    handle: Any
-    opened: Mapping[str, Socket]
-    result: Any
-
-    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Run until stopped; started when everything is open. Cancelled, ends at once."""
-        ...
-
-
-def attempt_of(spec: Member) -> Attempt:
-    """What runs a device, or a gateway."""
-    return DeviceAttempt(spec) if isinstance(spec, DeviceSpec) else GatewayAttempt(spec)
-
-
 def lost(result: Result) -> str:
     """What to say of what was lost; empty where that was said."""
     if isinstance(result, GatewayResult):
@@ -60,10 +37,15 @@ def lost(result: Result) -> str:
 
 
 class DeviceAttempt:
-    """A device.
+    """One run of a device.
 
     Args:
         spec: which.
+
+    Attributes:
+        handle: what runs; from the start on.
+        opened: its open sockets by name; likewise.
+        result: what became of everything, when :meth:`run` has returned.
     """
 
     def __init__(self, spec: DeviceSpec) -> None:
@@ -73,7 +55,7 @@ class DeviceAttempt:
         self.result: DeviceResult | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """As :class:`Attempt` says."""
+        """Run until stopped; started when everything is open. Cancelled, ends at once."""
         specs = self._spec.sockets()
         async with AsyncExitStack() as stack:
             for side in _OPENED_IN_ORDER:
@@ -136,7 +118,7 @@ class DeviceAttempt:
 
 
 class GatewayAttempt:
-    """A gateway.
+    """One run of a gateway; as :class:`DeviceAttempt`.
 
     Args:
         spec: which.
@@ -149,7 +131,7 @@ class GatewayAttempt:
         self.result: GatewayResult | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """As :class:`Attempt` says."""
+        """Run until stopped; started when everything is open. Cancelled, ends at once."""
         config = self._spec.config
         gateway = self.handle = AmqpGateway(config.spec)
         async with trio.open_nursery() as nursery:
@@ -161,3 +143,11 @@ class GatewayAttempt:
 
             self.opened = await nursery.start(carry)
             task_status.started()
+
+
+Attempt: TypeAlias = DeviceAttempt | GatewayAttempt
+
+
+def attempt_of(spec: Member) -> Attempt:
+    """What runs a device, or a gateway."""
+    return DeviceAttempt(spec) if isinstance(spec, DeviceSpec) else GatewayAttempt(spec)

@@ -151,8 +151,9 @@ class GatewaySpec:
 
     def runs_as(self, other: Member) -> bool:
         """Whether the two run alike, so that one need not be stopped to have the other."""
-        same = isinstance(other, GatewaySpec) and self.name == other.name
-        return same and self.config.identity == other.config.identity
+        if not isinstance(other, GatewaySpec) or self.name != other.name:
+            return False
+        return self.config.identity == other.config.identity
 
 
 Member: TypeAlias = DeviceSpec | GatewaySpec
