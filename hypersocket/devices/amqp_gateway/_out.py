@@ -220,10 +220,16 @@ class Out(Route):
             await self._resend(sender, batch)
             return
         for one in batch:
-            await self._resend(sender, [one])
-            await sender.wait_settled()
-            if one in self._again:
-                await self._find_out(sender, one)
+            before = sender.taken
+            try:
+                await self._resend(sender, [one])
+                await sender.wait_settled()
+                if one in self._again:  # nothing became of it: that raises if the channel has ended
+                    await sender.send([])
+            except ChannelLost as error:
+                if sender.taken > before:
+                    self._blame(one, error)
+                raise
         self._one_by_one = False
 
     def _may_try(self, one: Publication) -> bool:
@@ -247,16 +253,12 @@ class Out(Route):
                 self._tries[one] -= 1  # it was not tried
             self._again += batch[taken:]
 
-    async def _find_out(self, sender: Sender, one: Publication) -> None:
-        """It was alone, and nothing became of it: was it what ended the channel?"""
-        try:
-            await sender.send([])
-        except ChannelLost as error:
-            if error.condition.startswith(POISONED):
-                self._pending.pop(one, None)
-                self.counters.rejected += 1
-                self._fail(one, "rejected", str(error))
-            raise
+    def _blame(self, one: Publication, error: ChannelLost) -> None:
+        """It was alone when the channel ended: was that for what is in a message?"""
+        if one in self._pending and error.condition.startswith(POISONED):
+            del self._pending[one]
+            self.counters.rejected += 1
+            self._fail(one, "rejected", str(error))
 
     # Outcomes, from the client's reader
 

@@ -1,0 +1,162 @@
+"""A broker in memory, for what is about time and order: does what it is told, at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from hypersocket.amqp import (
+    CONFIRMED,
+    AmqpError,
+    ChannelLost,
+    ConnectionLost,
+    Declaration,
+    Outcome,
+    Publication,
+    Result,
+    Subscription,
+)
+from hypersocket.devices.amqp_gateway._client import BrokerAddress, OnSettled, Receiver
+
+UNKNOWN = Outcome(Result.UNKNOWN)
+
+
+class Broker:
+    """What answers.
+
+    Attributes:
+        refusals: what the next attempts to connect raise, in order.
+        attempts: when there were attempts to connect.
+        stored: what was confirmed, in order.
+        verdict: what becomes of a publication; None to say nothing yet; an error ends the channel.
+    """
+
+    def __init__(self) -> None:
+        self.refusals: list[AmqpError] = []
+        self.attempts: list[float] = []
+        self.stored: list[bytes] = []
+        self.verdict: Callable[[Publication], Outcome | ChannelLost | None] = lambda _: CONFIRMED
+        self.client: MemoryClient | None = None
+
+    @asynccontextmanager
+    async def connect(
+        self, address: BrokerAddress, *, on_blocked: object = None
+    ) -> AsyncIterator[MemoryClient]:
+        """A connection."""
+        del address, on_blocked
+        self.attempts.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if self.refusals:
+            raise self.refusals.pop(0)
+        client = self.client = MemoryClient(self)
+        try:
+            yield client
+        finally:
+            client.lose(ConnectionLost("it was closed", temporary=True))
+
+
+class MemoryClient:
+    """One connection."""
+
+    protocol: Any = "0-9-1"
+    broker: dict[str, Any] = {}  # noqa: RUF012
+    blocked = None
+
+    def __init__(self, broker: Broker) -> None:
+        self.lost: ConnectionLost | None = None
+        self._broker = broker
+        self._senders: list[MemorySender] = []
+        self._ended = trio.Event()
+
+    def lose(self, error: ConnectionLost) -> None:
+        """The connection ends."""
+        if self.lost is None:
+            self.lost = error
+            for sender in self._senders:
+                sender.end(error)
+            self._ended.set()
+
+    async def wait_lost(self) -> ConnectionLost:
+        await self._ended.wait()
+        assert self.lost is not None
+        return self.lost
+
+    async def declare(self, declarations: Sequence[Declaration]) -> list[str]:
+        del declarations
+        await trio.lowlevel.checkpoint()
+        return []
+
+    async def bind(self, binding: object) -> None:
+        raise NotImplementedError
+
+    async def unbind(self, binding: object) -> None:
+        raise NotImplementedError
+
+    async def open_sender(self, on_settled: OnSettled, **_: Any) -> MemorySender:
+        await trio.lowlevel.checkpoint()
+        sender = MemorySender(self._broker, on_settled)
+        self._senders.append(sender)
+        return sender
+
+    async def open_receiver(self, subscription: Subscription) -> Receiver:
+        raise NotImplementedError
+
+
+class MemorySender:
+    """One channel."""
+
+    def __init__(self, broker: Broker, on_settled: OnSettled) -> None:
+        self.taken = 0
+        self.waiting: list[Publication] = []
+        self._broker = broker
+        self._on_settled = on_settled
+        self._error: AmqpError | None = None
+        self._changed = trio.lowlevel.ParkingLot()
+
+    @property
+    def unsettled(self) -> int:
+        return len(self.waiting)
+
+    async def send(self, publications: Sequence[Publication]) -> None:
+        await trio.lowlevel.checkpoint()
+        for one in publications:
+            self._check()
+            self.taken += 1
+            self.waiting.append(one)
+            verdict = self._broker.verdict(one)
+            if isinstance(verdict, ChannelLost):
+                self.end(verdict)
+            elif verdict is not None:
+                self.waiting.remove(one)
+                if verdict is CONFIRMED:
+                    self._broker.stored.append(one.body)
+                self._on_settled([one], verdict)
+        self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise type(self._error)(
+                str(self._error),
+                condition=self._error.condition,
+                temporary=self._error.temporary,
+            )
+
+    def end(self, error: AmqpError) -> None:
+        if self._error is None:
+            self._error = error
+            waiting, self.waiting = self.waiting, []
+            if waiting:
+                self._on_settled(waiting, UNKNOWN)
+            self._changed.unpark_all()
+
+    async def wait_settled(self) -> None:
+        await trio.lowlevel.checkpoint()
+        while self.waiting:
+            await self._changed.park()
+
+    async def aclose(self) -> None:
+        self.end(ChannelLost("it was closed", temporary=True))
+        await trio.lowlevel.checkpoint()
