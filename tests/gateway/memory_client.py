@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -44,7 +44,7 @@ class Broker:
     @asynccontextmanager
     async def connect(
         self, address: BrokerAddress, *, on_blocked: object = None
-    ) -> AsyncIterator[MemoryClient]:
+    ) -> AsyncGenerator[MemoryClient, None]:
         """A connection."""
         del address, on_blocked
         self.attempts.append(trio.current_time())

@@ -44,7 +44,7 @@ class _NoNames(trio.abc.HostnameResolver):
     async def getaddrinfo(self, *_: object, **__: object) -> NoReturn:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    async def getnameinfo(self, *_: object) -> NoReturn:
+    async def getnameinfo(self, sockaddr: object, flags: int) -> NoReturn:
         raise AssertionError
 
 
@@ -79,7 +79,7 @@ async def test_a_broker_that_is_not_there_yet_is_waited_for(rabbitmq: RabbitMQ) 
 
 
 async def test_addresses_are_tried_in_turn(rabbitmq: RabbitMQ) -> None:
-    wrong = address(rabbitmq, password="no")  # noqa: S106
+    wrong = address(rabbitmq, password="no")
     absent = address(rabbitmq, port=await unused())
     good = address(rabbitmq)
     made = gateway(rabbitmq, OUT, declare=[Q], addresses=[wrong, absent, good])
@@ -110,10 +110,9 @@ async def test_a_cancelled_gateway_ends_at_once_and_says_what_it_had(
     rabbitmq: RabbitMQ,
 ) -> None:
     made = gateway(rabbitmq, OUT, IN, declare=[Q])
-    async with running(made) as gw:
-        async with hs.Push(connect=where(gw, "out")) as push:
-            await push.send_many([b"1"] * 100)
-            await until(lambda: gw.stats().routes[0].received > 0)
+    async with running(made) as gw, hs.Push(connect=where(gw, "out")) as push:
+        await push.send_many([b"1"] * 100)
+        await until(lambda: gw.stats().routes[0].received > 0)
     assert made.state == "stopped"
     assert made.result is not None
     stats = made.result.stats.routes[0]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import zmq
 
 import hypersocket as hs
-from hypersocket.amqp import Binding, ChannelLost, Properties, Queue
+from hypersocket.amqp import Binding, ChannelLost, Properties, Queue, Subscription
 from hypersocket.devices.amqp_gateway._errors import GatewayError
 from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpec
 
@@ -235,9 +236,7 @@ async def test_what_the_dead_letter_target_does_not_take_stays_with_the_broker(
         assert gw.stats().routes[0].error == ""
 
 
-def _subscribe(queue: str) -> object:
-    from hypersocket.amqp import Subscription
-
+def _subscribe(queue: str) -> Subscription:
     return Subscription(queue=queue, credit=1)
 
 
@@ -264,10 +263,10 @@ async def test_a_queue_that_is_deleted_is_told_and_waited_for(rabbitmq: RabbitMQ
     ],
 )
 async def test_what_cannot_work_is_said_before_anything_is_opened(
-    rabbitmq: RabbitMQ, changes: dict[str, object], words: str
+    rabbitmq: RabbitMQ, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(GatewayError, match=words):
-        gateway(rabbitmq, into(**changes))
+        gateway(rabbitmq, into("PUSH", **changes))
 
 
 async def test_a_missing_queue_ends_the_start(rabbitmq: RabbitMQ) -> None:

@@ -314,11 +314,10 @@ async def test_a_stop_without_a_broker_says_what_is_unsettled(rabbitmq: RabbitMQ
     made = gateway(rabbitmq, out(), declare=[Q], linger=0.2)
     await rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
     try:
-        async with running(made) as gw:
-            async with hs.Push(connect=where(gw, "out")) as push:
-                await push.send_many([b"1", b"2", b"3"])
-                await until(lambda: gw.stats().routes[0].pending > 0)
-                result = await gw.stop()
+        async with running(made) as gw, hs.Push(connect=where(gw, "out")) as push:
+            await push.send_many([b"1", b"2", b"3"])
+            await until(lambda: gw.stats().routes[0].pending > 0)
+            result = await gw.stop()
     finally:
         await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
     assert not result.complete

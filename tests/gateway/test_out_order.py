@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
+from itertools import count, pairwise
 from typing import Any, cast
 
 import pytest
@@ -30,7 +30,9 @@ FAILED = Outcome(Result.FAILED, "full")
 
 
 @asynccontextmanager
-async def carrying(broker: Broker, **changes: Any) -> AsyncIterator[tuple[AmqpGateway, hs.Push]]:
+async def carrying(
+    broker: Broker, **changes: Any
+) -> AsyncGenerator[tuple[AmqpGateway, hs.Push], None]:
     """A gateway with one route, and what sends to it."""
     endpoint = f"inproc://out-order-{next(NAMES)}"
     made = make(broker, endpoint, **changes)
@@ -66,7 +68,7 @@ def bodies(numbers: Sequence[int]) -> list[bytes]:
 
 
 async def settled(gateway: AmqpGateway, confirmed: int) -> None:
-    while gateway.stats().routes[0].confirmed < confirmed:
+    while gateway.stats().routes[0].confirmed < confirmed:  # noqa: ASYNC110
         await trio.sleep(0.1)
 
 
@@ -75,7 +77,7 @@ async def test_pauses_between_attempts_grow(autojump_clock: MockClock) -> None:
     broker.refusals = [ConnectionLost("refused", temporary=True) for _ in range(8)]
     async with carrying(broker) as (gateway, _):
         await gateway.wait_active()
-    pauses = [later - now for now, later in zip(broker.attempts, broker.attempts[1:], strict=False)]
+    pauses = [later - now for now, later in pairwise(broker.attempts)]
     for pause, most in zip(pauses, [1, 2, 4, 8, 8, 8, 8, 8], strict=True):
         assert most / 2 <= pause <= most
     assert gateway.result is not None
@@ -91,7 +93,7 @@ async def test_a_lasting_error_is_raised_at_the_start_alone(autojump_clock: Mock
         assert broker.client is not None
         broker.refusals = [ConnectionLost("403 ACCESS_REFUSED")] * 3
         broker.client.lose(ConnectionLost("gone", temporary=True))
-        while gateway.stats().reconnects < 1:
+        while gateway.stats().reconnects < 1:  # noqa: ASYNC110
             await trio.sleep(0.5)
         assert gateway.stats().error == ""
 
@@ -128,7 +130,7 @@ async def test_what_failed_is_tried_again_with_pauses(autojump_clock: MockClock)
         await push.send(b"1")
         await settled(gateway, 1)
         assert gateway.stats().routes[0].retried == 4
-    assert all(later - now >= 0.5 for now, later in zip(times, times[1:], strict=False))
+    assert all(later - now >= 0.5 for now, later in pairwise(times))
 
 
 async def test_what_was_tried_often_enough_is_given_up(autojump_clock: MockClock) -> None:
@@ -136,7 +138,7 @@ async def test_what_was_tried_often_enough_is_given_up(autojump_clock: MockClock
     broker.verdict = lambda one: FAILED if one.body == b"bad" else CONFIRMED
     async with carrying(broker, retries=2) as (gateway, push):
         await push.send_many([b"bad", b"good"])
-        while not gateway.stats().routes[0].dropped:
+        while not gateway.stats().routes[0].dropped:  # noqa: ASYNC110
             await trio.sleep(0.1)
         stats = gateway.stats().routes[0]
     assert (stats.drops, stats.confirmed, stats.retried) == ({"unconfirmed": 1}, 1, 2)

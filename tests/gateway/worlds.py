@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -77,7 +77,7 @@ def where(running: AmqpGateway, route: str) -> str:
 
 
 @asynccontextmanager
-async def running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
+async def running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway, None]:
     """Run it, and cancel it at the end if it still runs. A test that hangs says where."""
     with trio.fail_after(PATIENCE):
         async with _running(made) as gw:
@@ -85,7 +85,7 @@ async def running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
 
 
 @asynccontextmanager
-async def _running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
+async def _running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway, None]:
     async with trio.open_nursery() as nursery:
         await nursery.start(_run, made)
         yield made
@@ -97,7 +97,7 @@ async def _run(made: AmqpGateway, task_status: trio.TaskStatus[AmqpGateway]) -> 
 
 
 @asynccontextmanager
-async def amqp(rabbitmq: RabbitMQ) -> AsyncIterator[Amqp]:
+async def amqp(rabbitmq: RabbitMQ) -> AsyncGenerator[Amqp, None]:
     """An AMQP 0-9-1 peer."""
     from hypersocket.devices.amqp_gateway.clients import v091
 
@@ -173,5 +173,5 @@ async def close_gateways(rabbitmq: RabbitMQ) -> None:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Look again and again, for what tells nobody."""
-    while not holds():
+    while not holds():  # noqa: ASYNC110
         await trio.sleep(0.005)

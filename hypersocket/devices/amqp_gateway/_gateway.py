@@ -116,21 +116,6 @@ class AmqpGateway:
 
         return cls(load(path, variables=variables).spec)
 
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str], **changes: Any) -> Self:
-        """The gateway of a gateway file.
-
-        Args:
-            path: the file.
-            changes: as for :func:`load`, which tells more than the gateway alone.
-
-        Raises:
-            ConfigurationError: it cannot be read, or is wrong.
-        """
-        from ._load import load
-
-        return cls(load(path, **changes).spec)
-
     def __repr__(self) -> str:
         return f"<gateway {self.name!r} {self.state}>"
 
