@@ -270,7 +270,7 @@ async def test_what_cannot_work_is_said_before_anything_is_opened(
 
 
 async def test_a_missing_queue_ends_the_start(rabbitmq: RabbitMQ) -> None:
-    with pytest.raises(ChannelLost, match="route in: .*404 NOT_FOUND.*no queue 'q'"):
+    with pytest.raises(ChannelLost, match=r"route in: .*404 NOT_FOUND.*no queue 'q'"):
         await gateway(rabbitmq, into()).run()
 
 
