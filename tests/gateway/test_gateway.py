@@ -90,20 +90,20 @@ async def test_addresses_are_tried_in_turn(rabbitmq: RabbitMQ) -> None:
 
 
 async def test_all_routes_run_over_each_connection(rabbitmq: RabbitMQ) -> None:
-    async with running(gateway(rabbitmq, OUT, IN, declare=[Q], name="a")) as gw:
-        async with (
-            hs.Push(connect=where(gw, "out")) as push,
-            hs.Pull(connect=where(gw, "in")) as pull,
-        ):
-            await push.send(b"looped")
-            await until(lambda: gw.stats().routes[1].looped == 1)
-            await close_gateways(rabbitmq)
-            await until(lambda: gw.stats().reconnects == 1)
-            await gw.wait_active()
-            assert gw.stats().error == ""
-            async with amqp(rabbitmq) as peer:
-                await peer.put("q", b"fresh")
-            assert await pull.recv() == b"fresh"
+    async with (
+        running(gateway(rabbitmq, OUT, IN, declare=[Q], name="a")) as gw,
+        hs.Push(connect=where(gw, "out")) as push,
+        hs.Pull(connect=where(gw, "in")) as pull,
+    ):
+        await push.send(b"looped")
+        await until(lambda: gw.stats().routes[1].looped == 1)
+        await close_gateways(rabbitmq)
+        await until(lambda: gw.stats().reconnects == 1)
+        await gw.wait_active()
+        assert gw.stats().error == ""
+        async with amqp(rabbitmq) as peer:
+            await peer.put("q", b"fresh")
+        assert await pull.recv() == b"fresh"
 
 
 async def test_a_cancelled_gateway_ends_at_once_and_says_what_it_had(
