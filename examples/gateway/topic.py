@@ -31,20 +31,21 @@ async def main() -> None:
         async with (
             hs.Pub(connect=where["stations"]) as pub,
             hs.Sub(connect=where["readers"], subscribe="austria.") as austria,
-            hs.Sub(connect=where["readers"], subscribe="austria.graz") as graz,
+            hs.Sub(connect=where["readers"], subscribe="france.") as france,
         ):
             # As with every PUB: what is sent before somebody has subscribed is heard by nobody.
             await pub.wait_subscribed("")
             while bindings(readers) < 2:  # noqa: ASYNC110 - nothing tells of them as they come
                 await trio.sleep(0.01)
-            await pub.send_multipart([b"france.paris", b"rain"])
+            await pub.send_multipart([b"spain.madrid", b"rain"])
             await pub.send_multipart([b"austria.vienna", b"clouds"])
             await pub.send_multipart([b"austria.graz", b"sun"])
+            await pub.send_multipart([b"france.paris", b"wind"])
             for _ in range(2):
                 topic, weather = await austria.recv_multipart()
                 print(f"austria: {topic.decode()} has {weather.decode()}")
-            topic, weather = await graz.recv_multipart()
-            print(f"graz: {topic.decode()} has {weather.decode()}")
+            topic, weather = await france.recv_multipart()
+            print(f"france: {topic.decode()} has {weather.decode()}")
         await senders.stop()
         await readers.stop()
 
