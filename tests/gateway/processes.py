@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -63,6 +64,15 @@ class GatewayProcess:
         """Bytes of memory that it has now."""
         statm = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii")
         return int(statm.split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    async def endpoint(self, name: str) -> str:
+        """Where one of its sockets listens, once it has said so."""
+        with trio.fail_after(PATIENCE):
+            while not (
+                found := re.search(rf"{re.escape(name)} listening at (\S+)\n", self.wrote())
+            ):
+                await trio.sleep(0.01)
+        return found[1]
 
     def wrote(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")

@@ -16,6 +16,8 @@ from ..brokers.rabbitmq import RabbitMQ
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "gateway"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
+PATIENCE = 50.0
+"""Seconds for what takes one or two."""
 
 
 def output_of(example: Path) -> Path:
@@ -30,6 +32,11 @@ def test_each_example_has_its_files_and_its_output_and_nothing_is_left_over() ->
     assert {output_of(example) for example in EXAMPLES} == set((FOLDER / "output").iterdir())
 
 
+def own(listed: str) -> list[str]:
+    """The names that are an example's, or that the broker made up for one of its queues."""
+    return [name for name in listed.split() if name.startswith(("example.", "amq.gen"))]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 async def test_example(example: Path, rabbitmq: RabbitMQ) -> None:
     run = partial(
@@ -38,7 +45,7 @@ async def test_example(example: Path, rabbitmq: RabbitMQ) -> None:
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "BROKER": rabbitmq.url},
     )
@@ -46,15 +53,9 @@ async def test_example(example: Path, rabbitmq: RabbitMQ) -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout == output_of(example).read_text(encoding="utf-8")
-
-
-async def test_examples_leave_nothing_in_the_broker(rabbitmq: RabbitMQ) -> None:
-    for example in EXAMPLES:
-        await trio.run_process(
-            [sys.executable, str(example)],
-            capture_stdout=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "BROKER": rabbitmq.url},
-        )
+    # The broker deletes what was a connection's own after it has let that go.
     vhost = ("--vhost", rabbitmq.vhost)
-    assert "example." not in await rabbitmq.ctl("list_queues", *vhost, "name")
-    assert "example." not in await rabbitmq.ctl("list_exchanges", *vhost, "name")
+    with trio.fail_after(PATIENCE):
+        for kind in ("list_queues", "list_exchanges"):
+            while own(await rabbitmq.ctl(kind, *vhost, "name")):
+                pass

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 import trio
 
 import hypersocket as hs
+from hypersocket.management import parse_report, topic_prefix
 
+from ..amqp.v10.peer import Peer, serve
 from ..brokers.rabbitmq import RabbitMQ, missing
 from .processes import PATIENCE, gateway
 
@@ -137,12 +140,21 @@ class Sender:
             await push.send(self.sent.to_bytes(8, "big") + BODY)
             self.sent += 1
 
-    async def held_back(self) -> None:
-        """Wait until nothing more is taken."""
-        before = -1
-        while self.sent != before:
-            before = self.sent
-            await trio.sleep(1)
+
+async def held_back(feed: hs.Sub, sender: Sender) -> None:
+    """Wait until a gateway that lives tells thrice that it is blocked, and nothing has moved."""
+    blocked = False
+    seen: list[tuple[int, int]] = []
+    while len(seen) < 3:
+        report = parse_report(await feed.recv_multipart())
+        if report.topic.event != "stats" or report.topic.peer:
+            continue
+        if not report.topic.socket:
+            blocked = bool(report.body["blocked"])
+        else:
+            now = report.counters["route_messages_received"], sender.sent
+            still = blocked and now in seen[-1:]
+            seen = [*seen, now] if still else [now] if blocked else []
 
 
 @pytest.mark.slow
@@ -152,6 +164,7 @@ async def test_a_broker_without_memory_holds_the_sender_back(tmp_path: Path) -> 
     async with (
         RabbitMQ(tmp_path / "broker") as broker,
         hs.Push(bind=ANY_PORT, sndhwm=100) as push,
+        hs.Sub(subscribe=topic_prefix("gateway")) as feed,
     ):
         await in_thread(declare, broker.url, "full")
         text = f"""
@@ -161,18 +174,22 @@ async def test_a_broker_without_memory_holds_the_sender_back(tmp_path: Path) -> 
         kind = "out"
         socket = {{ connect = "{push.endpoints[0]}", options = {{ rcvhwm = 100 }} }}
         queue = "full"
+        [gateway]
+        monitor_interval = 0.2
         """
         async with (
             gateway(tmp_path / "gateway.toml", text) as process,
             trio.open_nursery() as tasks,
         ):
-            await process.start()
+            await process.start("--monitor", ANY_PORT)
+            await feed.connect(await process.endpoint("monitor"))
             await push.send(b"the first")
             await in_thread(get, broker.url, "full", 1)
             before = process.resident()
             await broker.ctl("set_vm_memory_high_watermark", "0.00001")
             tasks.start_soon(sender.send, push)
-            await sender.held_back()
+            with trio.fail_after(PATIENCE):
+                await held_back(feed, sender)
             # What can be under way is far less than what is offered: none was thrown away.
             assert sender.sent < OFFERED // 4
             assert process.resident() - before < 64 * MIB
@@ -297,7 +314,10 @@ V10 = 'protocol = "1.0"\n'
         pytest.param("{url}", OUT + 'queue = "missing"', ["NOT_FOUND", "missing"], id="to queue"),
         pytest.param("{url}", IN + 'queue = "missing"', ["NOT_FOUND", "missing"], id="queue"),
         pytest.param(
-            "amqp://guest:wrong@{at}", V10 + OUT + 'address = "/queue/q"', ["password"], id="1.0"
+            "amqp://guest:wrong@{at}",
+            V10 + OUT + 'address = "/queue/q"',
+            ["refused the login", "'guest'", "Authentication failed"],
+            id="1.0",
         ),
         pytest.param(
             "amqp://{at}",
@@ -322,11 +342,40 @@ async def test_what_the_broker_refuses_is_told_in_one_line(
     assert "wrong" not in told
 
 
+# Too long to ask a server for, so that the answer is the same where there is no network.
+UNKNOWN = f"{'no-such-host.' * 20}invalid"
+
+
 async def test_a_host_that_nobody_knows_is_told_in_one_line(tmp_path: Path) -> None:
-    text = f'[broker]\nurl = "amqp://no-such-host.invalid"\n{OUT}queue = "q"\n'
+    text = f'[broker]\nurl = "amqps://{UNKNOWN}"\n{OUT}queue = "q"\n'
     async with gateway(tmp_path / "gateway.toml", text) as process:
         await process.start()
         assert await process.ended() == 1
         told = process.wrote()
     assert len(told.splitlines()) == 1, told
-    assert "no-such-host.invalid" in told
+    assert UNKNOWN in told
+    assert "Name or service not known" in told
+
+
+@pytest.mark.parametrize("direction", [OUT, IN], ids=["out", "in"])
+async def test_a_refused_attach_is_told_in_one_line(tmp_path: Path, direction: str) -> None:
+    """Proton's engine as a server, which is no RabbitMQ: it ends the link, and not the session."""
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        peer = Peer()
+        peer.on_attach = peer.refuse("amqp:not-found", "no node 'nowhere' here")
+        await serve(peer, stream)
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, refuse, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        text = f'[broker]\nurl = "amqp://127.0.0.1:{port}"\n'
+        text += f'{V10}{direction}address = "nowhere"\n'
+        async with gateway(tmp_path / "gateway.toml", text) as process:
+            await process.start()
+            assert await process.ended() == 1
+            told = process.wrote()
+        nursery.cancel_scope.cancel()
+    assert len(told.splitlines()) == 1, told
+    for word in ("refused the link", "'nowhere'", "amqp:not-found: no node 'nowhere' here"):
+        assert word in told

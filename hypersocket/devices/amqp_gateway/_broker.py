@@ -108,12 +108,13 @@ class Broker:
                 self._stands(client)
                 await together(lambda: serve(client), lambda: _lose(client))
         except AmqpError as error:
-            self._fell(error, raised=starting() and not error.temporary)
+            lasts = not error.temporary or _is_unknown_host(error)
+            self._fell(error, raised=starting() and lasts)
             # One that ends as soon as it stands is not to be made in haste again and again.
             if since is not None and trio.current_time() - since >= self._backoff.current:
                 self._backoff.reset()
                 return True
-            if not error.temporary or _is_unknown_host(error):
+            if lasts:
                 lasting.append(error)
             return False
         except BaseException:

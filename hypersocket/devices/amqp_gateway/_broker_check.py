@@ -335,6 +335,10 @@ def _objection(parts: SplitResult, host: str | None) -> str:
         return "the scheme is unknown"
     if not host:
         return "there is no host"
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return "the host is no name: a part of it is empty, too long, or not allowed"
     if parts.port == 0:
         return "the port is no number from 1 to 65535"
     if parts.query or parts.fragment:
