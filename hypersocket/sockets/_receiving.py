@@ -32,7 +32,7 @@ class _Waiter(Wait):
     def __init__(
         self, queue: deque[_Waiter], form: Form, most: int, take: Take | None = None
     ) -> None:
-        super().__init__(lambda: queue.remove(self))
+        super().__init__(queue)
         self.form: Form = form
         self.most = most
         self.take = take
@@ -132,7 +132,6 @@ class Receiver(ReceiveOptions, Socket):
             self._check_open()
             self._check_may_receive()
         waiter = _Waiter(self._receivers, form, most)
-        self._receivers.append(waiter)
         return await self._host.poller.wait(waiter)
 
     @trio.lowlevel.enable_ki_protection
@@ -172,7 +171,6 @@ class Receiver(ReceiveOptions, Socket):
                 if not take(taken):
                     return
         waiter = _Waiter(self._receivers, "any", most, take)
-        self._receivers.append(waiter)
         await self._host.poller.wait(waiter)
 
     def _take(self, form: Form, most: int) -> Any:
