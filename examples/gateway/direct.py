@@ -7,16 +7,24 @@ import trio
 
 import hypersocket as hs
 
-CONFIG = Path(__file__).with_suffix(".toml")
+HERE = Path(__file__)
 BROKER = os.environ.get("BROKER", "amqp://127.0.0.1")
 
 
 async def main() -> None:
-    gateway = hs.devices.AmqpGateway.from_file(CONFIG, variables={"broker": BROKER})
+    # Two gateways, as for two places: one would find its own messages coming back to it.
+    readers, senders = (
+        hs.devices.AmqpGateway.from_file(
+            HERE.with_suffix(f".{side}.toml"), variables={"broker": BROKER}
+        )
+        for side in ("readers", "senders")
+    )
     async with trio.open_nursery() as nursery:
-        await nursery.start(gateway.run)
+        await nursery.start(readers.run)
+        await nursery.start(senders.run)
+        sockets = {**readers.sockets, **senders.sockets}
         log, problems, errors = (
-            gateway.sockets[route].endpoints[0] for route in ("log", "problems", "errors")
+            sockets[route].endpoints[0] for route in ("log", "problems", "errors")
         )
         async with (
             hs.Push(connect=log) as push,
@@ -28,7 +36,8 @@ async def main() -> None:
             for _ in range(2):
                 print("problem:", (await all_problems.recv()).decode())
             print("error:", (await only_errors.recv()).decode())
-        await gateway.stop()
+        await senders.stop()
+        await readers.stop()
 
 
 trio.run(main)

@@ -7,17 +7,25 @@ import trio
 
 import hypersocket as hs
 
-CONFIG = Path(__file__).with_suffix(".toml")
+HERE = Path(__file__)
 BROKER = os.environ.get("BROKER", "amqp://127.0.0.1")
 SAID = [("ada", "I am here"), ("ben", "Who else?"), ("cleo", "Me, too")]
 FOLLOWED = {"ada": ("ben", "cleo"), "ben": ("ada",)}
 
 
 async def main() -> None:
-    gateway = hs.devices.AmqpGateway.from_file(CONFIG, variables={"broker": BROKER})
+    # Two gateways, as for two places: one would find its own messages coming back to it.
+    readers, senders = (
+        hs.devices.AmqpGateway.from_file(
+            HERE.with_suffix(f".{side}.toml"), variables={"broker": BROKER}
+        )
+        for side in ("readers", "senders")
+    )
     async with trio.open_nursery() as nursery:
-        await nursery.start(gateway.run)
-        where = {name: socket.endpoints[0] for name, socket in gateway.sockets.items()}
+        await nursery.start(readers.run)
+        await nursery.start(senders.run)
+        sockets = {**readers.sockets, **senders.sockets}
+        where = {name: socket.endpoints[0] for name, socket in sockets.items()}
         for user, text in SAID:
             async with hs.Push(connect=where[f"say-{user}"]) as push:
                 await push.send(f"{user}: {text}".encode())
@@ -26,7 +34,8 @@ async def main() -> None:
                 # Two who speak at once may be heard in either order.
                 heard = sorted([(await pull.recv()).decode() for _ in followed])
             print(f"{user} reads:", "; ".join(heard))
-        await gateway.stop()
+        await senders.stop()
+        await readers.stop()
 
 
 trio.run(main)

@@ -7,7 +7,7 @@ import trio
 
 import hypersocket as hs
 
-CONFIG = Path(__file__).with_suffix(".toml")
+HERE = Path(__file__)
 BROKER = os.environ.get("BROKER", "amqp://127.0.0.1")
 
 
@@ -26,16 +26,25 @@ async def client(endpoint: str, word: bytes) -> bytes:
 
 
 async def main() -> None:
-    gateway = hs.devices.AmqpGateway.from_file(CONFIG, variables={"broker": BROKER})
+    # Two gateways, as for two places: one would find its own messages coming back to it.
+    readers, senders = (
+        hs.devices.AmqpGateway.from_file(
+            HERE.with_suffix(f".{side}.toml"), variables={"broker": BROKER}
+        )
+        for side in ("readers", "senders")
+    )
     async with trio.open_nursery() as nursery:
-        await nursery.start(gateway.run)
-        where = {name: socket.endpoints[0] for name, socket in gateway.sockets.items()}
+        await nursery.start(readers.run)
+        await nursery.start(senders.run)
+        sockets = {**readers.sockets, **senders.sockets}
+        where = {name: socket.endpoints[0] for name, socket in sockets.items()}
         async with trio.open_nursery() as services:
             services.start_soon(service, where["answer"])
             for word in (b"hello", b"from far away"):
                 print((await client(where["ask"], word)).decode())
             services.cancel_scope.cancel()
-        await gateway.stop()
+        await senders.stop()
+        await readers.stop()
 
 
 trio.run(main)

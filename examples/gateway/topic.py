@@ -7,7 +7,7 @@ import trio
 
 import hypersocket as hs
 
-CONFIG = Path(__file__).with_suffix(".toml")
+HERE = Path(__file__)
 BROKER = os.environ.get("BROKER", "amqp://127.0.0.1")
 
 
@@ -16,30 +16,38 @@ def bindings(gateway: hs.devices.AmqpGateway) -> int:
 
 
 async def main() -> None:
-    gateway = hs.devices.AmqpGateway.from_file(CONFIG, variables={"broker": BROKER})
-    async with trio.open_nursery() as nursery:
-        await nursery.start(gateway.run)
-        stations, readers = (
-            gateway.sockets[route].endpoints[0] for route in ("stations", "readers")
+    # Two gateways, as for two places: one would find its own messages coming back to it.
+    readers, senders = (
+        hs.devices.AmqpGateway.from_file(
+            HERE.with_suffix(f".{side}.toml"), variables={"broker": BROKER}
         )
+        for side in ("readers", "senders")
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(readers.run)
+        await nursery.start(senders.run)
+        sockets = {**readers.sockets, **senders.sockets}
+        where = {name: socket.endpoints[0] for name, socket in sockets.items()}
         async with (
-            hs.Pub(connect=stations) as pub,
-            hs.Sub(connect=readers, subscribe="austria.") as austria,
-            hs.Sub(connect=readers, subscribe="austria.graz") as graz,
+            hs.Pub(connect=where["stations"]) as pub,
+            hs.Sub(connect=where["readers"], subscribe="austria.") as austria,
+            hs.Sub(connect=where["readers"], subscribe="france.") as france,
         ):
             # As with every PUB: what is sent before somebody has subscribed is heard by nobody.
-            await pub.wait_subscribed()
-            while bindings(gateway) < 2:  # noqa: ASYNC110 - nothing tells of them as they come
+            await pub.wait_subscribed("")
+            while bindings(readers) < 2:  # noqa: ASYNC110 - nothing tells of them as they come
                 await trio.sleep(0.01)
-            await pub.send_multipart([b"france.paris", b"rain"])
+            await pub.send_multipart([b"spain.madrid", b"rain"])
             await pub.send_multipart([b"austria.vienna", b"clouds"])
             await pub.send_multipart([b"austria.graz", b"sun"])
+            await pub.send_multipart([b"france.paris", b"wind"])
             for _ in range(2):
                 topic, weather = await austria.recv_multipart()
                 print(f"austria: {topic.decode()} has {weather.decode()}")
-            topic, weather = await graz.recv_multipart()
-            print(f"graz: {topic.decode()} has {weather.decode()}")
-        await gateway.stop()
+            topic, weather = await france.recv_multipart()
+            print(f"france: {topic.decode()} has {weather.decode()}")
+        await senders.stop()
+        await readers.stop()
 
 
 trio.run(main)

@@ -7,7 +7,7 @@ import trio
 
 import hypersocket as hs
 
-CONFIG = Path(__file__).with_suffix(".toml")
+HERE = Path(__file__)
 BROKER = os.environ.get("BROKER", "amqp://127.0.0.1")
 JOBS = 6
 
@@ -32,18 +32,27 @@ async def quick(endpoint: str, all_else_is_done: trio.Event) -> None:
 
 
 async def main() -> None:
-    gateway = hs.devices.AmqpGateway.from_file(CONFIG, variables={"broker": BROKER})
+    # Two gateways, as for two places: one would find its own messages coming back to it.
+    readers, senders = (
+        hs.devices.AmqpGateway.from_file(
+            HERE.with_suffix(f".{side}.toml"), variables={"broker": BROKER}
+        )
+        for side in ("readers", "senders")
+    )
     busy, all_else_is_done = trio.Event(), trio.Event()
     async with trio.open_nursery() as nursery:
-        await nursery.start(gateway.run)
-        where = {name: socket.endpoints[0] for name, socket in gateway.sockets.items()}
+        await nursery.start(readers.run)
+        await nursery.start(senders.run)
+        sockets = {**readers.sockets, **senders.sockets}
+        where = {name: socket.endpoints[0] for name, socket in sockets.items()}
         async with hs.Push(connect=where["jobs"]) as push, trio.open_nursery() as workers:
             workers.start_soon(slow, where["slow"], busy, all_else_is_done)
             for number in range(JOBS):
                 await push.send(b"job %d" % number)
             await busy.wait()
             workers.start_soon(quick, where["quick"], all_else_is_done)
-        await gateway.stop()
+        await senders.stop()
+        await readers.stop()
 
 
 trio.run(main)

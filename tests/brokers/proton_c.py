@@ -40,7 +40,7 @@ def compiled(directory: Path) -> Path:
     """Compile it into a directory, unless it is there already."""
     program = directory / "proton-broker"
     if not program.exists():
-        command = ["cc", "-O1", "-o", program, SOURCE, "-lqpid-proton", "-lpthread"]
+        command = ["cc", "-O1", "-o", str(program), str(SOURCE), "-lqpid-proton", "-lpthread"]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise BrokerError(f"proton's broker does not compile: {done.stderr}")

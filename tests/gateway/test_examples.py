@@ -22,9 +22,11 @@ def output_of(example: Path) -> Path:
     return FOLDER / "output" / f"{example.stem}.txt"
 
 
-def test_each_example_has_its_file_and_its_output_and_nothing_is_left_over() -> None:
+def test_each_example_has_its_files_and_its_output_and_nothing_is_left_over() -> None:
     assert EXAMPLES
-    assert {example.with_suffix(".toml") for example in EXAMPLES} == set(FOLDER.glob("*.toml"))
+    sides = (".readers.toml", ".senders.toml")
+    files = {example.with_suffix(side) for example in EXAMPLES for side in sides}
+    assert files == set(FOLDER.glob("*.toml"))
     assert {output_of(example) for example in EXAMPLES} == set((FOLDER / "output").iterdir())
 
 
@@ -36,7 +38,7 @@ async def test_example(example: Path, rabbitmq: RabbitMQ) -> None:
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=60,
+        timeout=30,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "BROKER": rabbitmq.url},
     )

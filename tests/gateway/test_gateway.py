@@ -51,7 +51,7 @@ class _NoNames(trio.abc.HostnameResolver):
 async def test_an_unknown_host_ends_the_start(rabbitmq: RabbitMQ) -> None:
     trio.socket.set_custom_hostname_resolver(_NoNames())
     made = gateway(rabbitmq, OUT, addresses=[address(rabbitmq, host="absent.example")])
-    with pytest.raises(ConnectionLost, match="absent.example.*Name or service not known"):
+    with pytest.raises(ConnectionLost, match=r"absent\.example.*Name or service not known"):
         await made.run()
 
 
@@ -90,20 +90,20 @@ async def test_addresses_are_tried_in_turn(rabbitmq: RabbitMQ) -> None:
 
 
 async def test_all_routes_run_over_each_connection(rabbitmq: RabbitMQ) -> None:
-    async with running(gateway(rabbitmq, OUT, IN, declare=[Q], name="a")) as gw:
-        async with (
-            hs.Push(connect=where(gw, "out")) as push,
-            hs.Pull(connect=where(gw, "in")) as pull,
-        ):
-            await push.send(b"looped")
-            await until(lambda: gw.stats().routes[1].looped == 1)
-            await close_gateways(rabbitmq)
-            await until(lambda: gw.stats().reconnects == 1)
-            await gw.wait_active()
-            assert gw.stats().error == ""
-            async with amqp(rabbitmq) as peer:
-                await peer.put("q", b"fresh")
-            assert await pull.recv() == b"fresh"
+    async with (
+        running(gateway(rabbitmq, OUT, IN, declare=[Q], name="a")) as gw,
+        hs.Push(connect=where(gw, "out")) as push,
+        hs.Pull(connect=where(gw, "in")) as pull,
+    ):
+        await push.send(b"looped")
+        await until(lambda: gw.stats().routes[1].looped == 1)
+        await close_gateways(rabbitmq)
+        await until(lambda: gw.stats().reconnects == 1)
+        await gw.wait_active()
+        assert gw.stats().error == ""
+        async with amqp(rabbitmq) as peer:
+            await peer.put("q", b"fresh")
+        assert await pull.recv() == b"fresh"
 
 
 async def test_a_cancelled_gateway_ends_at_once_and_says_what_it_had(
@@ -151,5 +151,5 @@ def test_names_are_of_one_route(rabbitmq: RabbitMQ) -> None:
     with pytest.raises(GatewayError, match="has a socket of type PULL or SUB, not PUSH"):
         gateway(rabbitmq, bad)
     options = RouteSpec(name="x", kind="out", queue="q", socket=at("PULL", options={"nope": 1}))
-    with pytest.raises(GatewayError, match="route x: PULL: .*nope"):
+    with pytest.raises(GatewayError, match=r"route x: PULL: .*nope"):
         gateway(rabbitmq, options)

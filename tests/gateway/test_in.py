@@ -55,9 +55,11 @@ async def test_multipart_messages_come_out_as_they_went_in(rabbitmq: RabbitMQ) -
             push.connect(where(one, "out"))
             push.send_multipart([b"hello", b"", b"you"])
             await until(lambda: one.stats().routes[0].confirmed == 1)
-        async with running(gateway(rabbitmq, into(), name="two")) as two:
-            async with hs.Pull(connect=where(two, "in")) as pull:
-                assert await pull.recv_multipart() == [b"hello", b"", b"you"]
+        async with (
+            running(gateway(rabbitmq, into(), name="two")) as two,
+            hs.Pull(connect=where(two, "in")) as pull,
+        ):
+            assert await pull.recv_multipart() == [b"hello", b"", b"you"]
 
 
 async def test_what_came_through_us_already_is_cut(rabbitmq: RabbitMQ) -> None:
@@ -65,14 +67,15 @@ async def test_what_came_through_us_already_is_cut(rabbitmq: RabbitMQ) -> None:
         RouteSpec(name="out", kind="out", queue="q", socket=at("PULL")),
         into(dead_letters=TO_DEAD),
     )
-    async with amqp(rabbitmq) as peer, running(gateway(rabbitmq, *both, declare=[Q, DEAD])) as gw:
-        async with (
-            hs.Push(connect=where(gw, "out")) as push,
-            hs.Pull(connect=where(gw, "in")),
-        ):
-            await push.send(b"round and round")
-            [dead] = await peer.take("dead", 1)
-            await until(lambda: not gw.stats().routes[1].pending)
+    async with (
+        amqp(rabbitmq) as peer,
+        running(gateway(rabbitmq, *both, declare=[Q, DEAD])) as gw,
+        hs.Push(connect=where(gw, "out")) as push,
+        hs.Pull(connect=where(gw, "in")),
+    ):
+        await push.send(b"round and round")
+        [dead] = await peer.take("dead", 1)
+        await until(lambda: not gw.stats().routes[1].pending)
     assert dead.properties.headers["x-hypersocket-reason"] == "looped"
     assert gw.stats().routes[1].looped == gw.stats().routes[1].dead_lettered == 1
 
@@ -241,16 +244,19 @@ def _subscribe(queue: str) -> Subscription:
 
 
 async def test_a_queue_that_is_deleted_is_told_and_waited_for(rabbitmq: RabbitMQ) -> None:
-    async with amqp(rabbitmq) as peer, running(gateway(rabbitmq, into(), declare=[Q])) as gw:
-        async with hs.Pull(connect=where(gw, "in")) as pull:
-            await until(lambda: gw.stats().routes[0].credit > 0)
-            await rabbitmq.ctl("delete_queue", "-p", rabbitmq.vhost, "q")
-            await until(lambda: "no queue 'q'" in gw.stats().routes[0].error)
-            assert gw.stats().connected
-            await peer.queue("q", durable=False)
-            await gw.wait_active()
-            await peer.put("q", b"new")
-            assert await pull.recv() == b"new"
+    async with (
+        amqp(rabbitmq) as peer,
+        running(gateway(rabbitmq, into(), declare=[Q])) as gw,
+        hs.Pull(connect=where(gw, "in")) as pull,
+    ):
+        await until(lambda: gw.stats().routes[0].credit > 0)
+        await rabbitmq.ctl("delete_queue", "-p", rabbitmq.vhost, "q")
+        await until(lambda: "no queue 'q'" in gw.stats().routes[0].error)
+        assert gw.stats().connected
+        await peer.queue("q", durable=False)
+        await gw.wait_active()
+        await peer.put("q", b"new")
+        assert await pull.recv() == b"new"
 
 
 @pytest.mark.parametrize(
@@ -270,7 +276,7 @@ async def test_what_cannot_work_is_said_before_anything_is_opened(
 
 
 async def test_a_missing_queue_ends_the_start(rabbitmq: RabbitMQ) -> None:
-    with pytest.raises(ChannelLost, match="route in: .*404 NOT_FOUND.*no queue 'q'"):
+    with pytest.raises(ChannelLost, match=r"route in: .*404 NOT_FOUND.*no queue 'q'"):
         await gateway(rabbitmq, into()).run()
 
 

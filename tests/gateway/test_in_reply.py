@@ -103,19 +103,22 @@ async def test_a_worker_that_is_too_slow_loses_its_job(rabbitmq: RabbitMQ) -> No
 
 async def test_slow_workers_are_not_fed(rabbitmq: RabbitMQ) -> None:
     """Each has one job; the others wait for whoever is free."""
-    async with amqp(rabbitmq) as peer, running(gateway(rabbitmq, work(), declare=[Q])) as gw:
-        async with hs.Rep(connect=where(gw, "in")) as slow:
-            await peer.put("q", b"long")
-            assert await slow.recv() == b"long"
-            async with hs.Rep(connect=where(gw, "in")) as quick:
-                await peer.put("q", *[b"%d" % n for n in range(50)])
-                done: list[bytes] = []
-                while len(done) < 50:
-                    done.append(await quick.recv())
-                    await quick.send(b"")
-            assert sorted(map(int, done)) == list(range(50))
-            await slow.send(b"")
-            await until(lambda: gw.stats().routes[0].confirmed == 51)
+    async with (
+        amqp(rabbitmq) as peer,
+        running(gateway(rabbitmq, work(), declare=[Q])) as gw,
+        hs.Rep(connect=where(gw, "in")) as slow,
+    ):
+        await peer.put("q", b"long")
+        assert await slow.recv() == b"long"
+        async with hs.Rep(connect=where(gw, "in")) as quick:
+            await peer.put("q", *[b"%d" % n for n in range(50)])
+            done: list[bytes] = []
+            while len(done) < 50:
+                done.append(await quick.recv())
+                await quick.send(b"")
+        assert sorted(map(int, done)) == list(range(50))
+        await slow.send(b"")
+        await until(lambda: gw.stats().routes[0].confirmed == 51)
 
 
 async def test_with_no_worker_there_the_broker_keeps_the_jobs(rabbitmq: RabbitMQ) -> None:

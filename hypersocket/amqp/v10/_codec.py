@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 from uuid import UUID
 
 DEPTH_MAX = 32
@@ -31,6 +31,11 @@ class CodecError(ValueError):
 def is_list(value: Any) -> TypeGuard[list[Any]]:
     """Whether a value is a list."""
     return isinstance(value, list)
+
+
+def is_tuple(value: Any) -> TypeGuard[tuple[Any, ...]]:
+    """Whether a value is a tuple."""
+    return isinstance(value, tuple)
 
 
 def is_map(value: Any) -> TypeGuard[Mapping[Any, Any]]:
@@ -318,9 +323,7 @@ def encode(value: Any, depth: int = 0) -> bytes:
     if is_map(value):
         pairs = value.items()
         return encode_map([(encode(k, depth + 1), encode(v, depth + 1)) for k, v in pairs])
-    if isinstance(value, tuple):
-        value = list(cast("tuple[Any, ...]", value))
-    if is_list(value):
+    if is_list(value) or is_tuple(value):
         return encode_list([encode(item, depth + 1) for item in value])
     for kind, encoder in _SIMPLE.items():  # an IntEnum, a subclass of str ...
         if isinstance(value, kind):

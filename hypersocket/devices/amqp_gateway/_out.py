@@ -254,7 +254,7 @@ class Out(Route):
             self._again += batch[taken:]
 
     def _blame(self, one: Publication, error: ChannelLost) -> None:
-        """It was alone when the channel ended: was that for what is in a message?"""
+        """It was alone when the channel ended, perhaps for what is in it."""
         if one in self._pending and error.condition.startswith(POISONED):
             del self._pending[one]
             self.counters.rejected += 1

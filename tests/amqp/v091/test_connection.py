@@ -82,7 +82,8 @@ class TestHandshake:
         assert said.mechanism == "PLAIN"
         assert said.response == "\0me\0secret"
         assert said.client_properties["connection_name"] == "gw"
-        assert said.client_properties["capabilities"]["consumer_cancel_notify"] is True
+        capabilities: Any = said.client_properties["capabilities"]
+        assert capabilities["consumer_cancel_notify"] is True
         assert connection.receive(tune()) == []
         tuned, asked = read(taken(connection))
         assert (tuned.channel_max, tuned.frame_max, tuned.heartbeat) == (2047, 131_072, 5)

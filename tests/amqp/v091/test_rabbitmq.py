@@ -707,7 +707,7 @@ async def _memory_alarm(broker: RabbitMQ) -> None:
         await sender.send(first)
         await changed.wait()
         assert said == ["low on memory"]
-        assert client.blocked == "low on memory"
+        assert [client.blocked] == ["low on memory"]
         more = to(queue, *[bytes(10_000)] * 200)
         done = trio.Event()
 

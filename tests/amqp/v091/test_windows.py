@@ -151,9 +151,9 @@ class TestSettlements:
         settlements.settle(messages[:60], ACCEPTED)
         settlements.settle(messages[60:90], ACCEPTED)
         assert settlements.unsettled == 10
-        assert settlements.unwritten
+        assert [settlements.unwritten] == [True]
         assert said(settlements) == [("accept", 90, True)]
-        assert not settlements.unwritten
+        assert [settlements.unwritten] == [False]
         assert said(settlements) == []
 
     def test_runs_of_each_verdict(self) -> None:

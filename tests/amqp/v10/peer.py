@@ -124,7 +124,7 @@ class Peer:
             self._on(event)
             self.collector.pop()
 
-    def _on(self, event: Happening) -> None:
+    def _on(self, event: Any) -> None:
         if event.type == Happening.CONNECTION_REMOTE_OPEN and self.opens:
             self.connection.open()
         elif event.type == Happening.CONNECTION_REMOTE_CLOSE:
@@ -144,7 +144,7 @@ class Peer:
         elif event.type == Happening.DELIVERY:
             self._on_delivery(event.delivery)
 
-    def _on_delivery(self, delivery: Delivery) -> None:
+    def _on_delivery(self, delivery: Any) -> None:
         link = delivery.link
         if link.is_sender:
             if delivery.settled:
