@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal, Self, TypeAlias, cast
@@ -329,7 +330,9 @@ class BatchReceiver(Receiver):
         """
         if max is not None and max < 1:
             raise ValueError(f"max={max}: expected at least 1, or None for no limit")
-        messages: list[bytes] = await self._recv("many", max or 1 << 62)
+        # However large it is, the core is given what a size has room for.
+        most = sys.maxsize if max is None else min(max, sys.maxsize)
+        messages: list[bytes] = await self._recv("many", most)
         return messages
 
 

@@ -87,7 +87,7 @@ class Sender(SendOptions, Socket):
         Returns:
             How many messages were lost since the socket was opened, or since the last time that
             this told: those that had been accepted, and were dropped since their peer went away,
-            say. The reasons are in :meth:`stats`.
+            say. The reasons are in :meth:`Socket.stats`.
 
         Raises:
             trio.ClosedResourceError: the socket is closed.
