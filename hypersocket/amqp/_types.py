@@ -187,7 +187,8 @@ class Subscription:
         address: 1.0: the node's address. Empty, with ``dynamic``, asks the peer to make one.
         dynamic: 1.0: a temporary node of the peer's making.
         filter: 1.0: a selector (``apache.org:selector-filter:string``); empty for none.
-        credit: how many deliveries may be unsettled at once (0-9-1: prefetch), at least 1.
+        credit: how many deliveries may be unsettled at once (0-9-1: prefetch), at least 1; 1.0: or
+            0, which gets none, to see whether the node is there.
         settled: whether deliveries count as settled when they are sent (0-9-1: no-ack).
         exclusive: 0-9-1: whether nobody else may consume from the queue.
         arguments: 0-9-1: the broker's own.

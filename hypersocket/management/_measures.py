@@ -295,6 +295,12 @@ ROUTE: tuple[Measure[RouteStatsLike], ...] = (
         "looped",
     ),
     counter(
+        "route_messages_damaged",
+        "damaged_messages",
+        "Messages passed on as one frame, the header that divides them not fitting.",
+        "damaged",
+    ),
+    counter(
         "route_messages_dead_lettered",
         "dead_lettered_messages",
         "Messages that went to the dead-letter target.",

@@ -173,7 +173,7 @@ async def test_what_a_killed_worker_had_is_done_by_another(rabbitmq: RabbitMQ) -
 
 
 async def test_a_request_that_takes_too_long_too_often_is_dead(rabbitmq: RabbitMQ) -> None:
-    dead = DeadLetters(routing_key="dead")
+    dead = DeadLetters(exchange="", routing_key="dead")
     changes = {"timeout": 0.1, "max_deliveries": 2, "dead_letters": dead}
     async with world(rabbitmq, **changes) as (gw, caller), amqp(rabbitmq) as peer:
         async with hs.Dealer(connect=where(gw, "serve")):  # which answers nothing
@@ -186,7 +186,7 @@ async def test_a_request_that_takes_too_long_too_often_is_dead(rabbitmq: RabbitM
 
 
 async def test_a_request_without_reply_to_is_dead(rabbitmq: RabbitMQ) -> None:
-    dead = DeadLetters(routing_key="dead")
+    dead = DeadLetters(exchange="", routing_key="dead")
     async with world(rabbitmq, dead_letters=dead) as (gw, caller), amqp(rabbitmq) as peer:
         async with hs.Rep(connect=where(gw, "serve")) as rep:
             await caller.ask("1", b"nowhere", reply_to=None)

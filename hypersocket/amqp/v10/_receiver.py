@@ -41,7 +41,7 @@ class ReceiverLink(Link):
         self.undecodable = 0
         self._settled = subscription.settled
         self._owed = 0
-        self._window = max(1, subscription.credit)
+        self._window = max(0, subscription.credit)
         self._inbox: list[Delivery] = []
         self._partial = bytearray()
         self._filter = subscription.filter
@@ -76,7 +76,7 @@ class ReceiverLink(Link):
 
     def start(self) -> None:
         """Give the peer its first credit."""
-        if self.is_open:
+        if self.is_open and self._window:
             lib.pn_link_flow(self._link, self._window)
 
     def take(self) -> list[Delivery]:

@@ -39,6 +39,7 @@ from ._packing import Packer, Unfit
 from ._route import Route, Shared
 from ._spec import RouteSpec
 from ._tasks import together
+from ._unpacking import damaged
 
 logger = logging.getLogger("hypersocket")
 
@@ -321,7 +322,7 @@ class Call(Route):
         lengths = delivery.properties.headers.get(_multipart.HEADER)
         frames, wrong = _multipart.split_or_whole(delivery.body, lengths)
         if wrong:
-            logger.debug("%s: a reply with %s", self.label, wrong)
+            damaged(self.counters, self.label, wrong)
         if self._map.frames:
             frames = [self._map.frame(delivery), *frames]
         self._answer(one, frames)

@@ -164,6 +164,7 @@ class GatewayChecker:
             subscribe=table.subscribe if table.subscribe is not None else ("",),
             separator=table.separator,
             max_hops=table.max_hops,
+            own_messages=table.own_messages,
             dead_letters=self._dead_letters((*key, "dead_letters"), table.dead_letters),
             policy=policy,
         )
@@ -204,10 +205,10 @@ class GatewayChecker:
         if table.kind == "in" and table.ack == "sent" and "timeout" in table.model_fields_set:
             text = 'it counts with ack = "reply" alone: nobody answers here'
             self._report((*key, "timeout"), table.timeout, text)
-        listens = table.kind == "topics" and table.socket.type == "XSUB"
-        if table.kind == "topics" and table.subscribe is not None and not listens:
-            text = "it counts for an XSUB; an XPUB is told by its subscribers what they want"
-            self._report((*key, "subscribe"), list(table.subscribe), text)
+        self._check_xpub(key, table)
+        if table.kind == "in" and self._protocol == "1.0" and table.routing_key is not None:
+            text = "it is of AMQP 0-9-1, and the broker's protocol is another: the address says all"
+            self._report((*key, "routing_key"), table.routing_key, text)
         if table.key_frame is not None and table.routing_key is not None:
             text = "give it or key_frame: the key is either in a frame or here"
             self._report((*key, "routing_key"), table.routing_key, text)
@@ -218,6 +219,18 @@ class GatewayChecker:
             self._report((*key, "separator"), table.separator, text)
         check_arguments(self._report, (*key, "arguments"), table.arguments)
         self._check_template(key, table)
+
+    def _check_xpub(self, key: Key, table: RouteTable) -> None:
+        """What counts for the publishing half of topics alone."""
+        if table.kind != "topics" or table.socket.type == "XSUB":
+            return
+        if table.subscribe is not None:
+            text = "it counts for an XSUB; an XPUB is told by its subscribers what they want"
+            self._report((*key, "subscribe"), list(table.subscribe), text)
+        for name in ("durable", "properties", "retries"):
+            if name in table.model_fields_set:
+                text = "it counts for an XSUB; from an XPUB nothing is published to the broker"
+                self._report((*key, name), getattr(table, name), text)
 
     def _check_template(self, key: Key, table: RouteTable) -> None:
         where: Key = (*key, "routing_key")

@@ -40,7 +40,8 @@ class BrokerAddress:
         port: TCP port.
         tls: the context, with verification on; None for plain TCP.
         server_name: TLS: the name that the broker's certificate must have; empty for ``host``.
-        vhost: 0-9-1: the virtual host. 1.0: sent as the open frame's hostname, if not None.
+        vhost: 0-9-1: the virtual host. 1.0: sent as the open frame's hostname, if not None; to
+            RabbitMQ with ``vhost:`` before it.
         username: for PLAIN.
         password: for PLAIN; never shown.
         sasl: ``"PLAIN"``, ``"EXTERNAL"`` or ``"ANONYMOUS"``.

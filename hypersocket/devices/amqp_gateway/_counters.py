@@ -24,6 +24,7 @@ class Counters:
     redelivered: int = 0
     expired: int = 0
     looped: int = 0
+    damaged: int = 0
     dead_lettered: int = 0
     drops: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -62,6 +63,7 @@ class Counters:
             redelivered=self.redelivered,
             expired=self.expired,
             looped=self.looped,
+            damaged=self.damaged,
             dead_lettered=self.dead_lettered,
             dropped=sum(self.drops.values()),
             drops=dict(self.drops),

@@ -25,18 +25,19 @@ def names(headers: Mapping[str, Any]) -> list[str]:
     return [name for name in via.split(",") if name]
 
 
-def looped(headers: Mapping[str, Any], gateway: str, max_hops: int) -> str:
+def looped(headers: Mapping[str, Any], gateway: str, max_hops: int, *, own: bool = False) -> str:
     """Why a message is to be cut; empty if it may go on.
 
     Args:
         headers: of the message, as it came.
         gateway: our own name.
         max_hops: how many gateways it may come through, this one included.
+        own: whether it may have come through this gateway before.
     """
     if HEADER not in headers:
         return "" if max_hops > 0 else f"0 gateways are allowed (max_hops), and {gateway} is one"
     via = names(headers)
-    if gateway in via:
+    if gateway in via and not own:
         return f"it has come through {gateway} already: {','.join(via)}"
     if len(via) >= max_hops:
         return f"it has come through {len(via)} gateways (max_hops = {max_hops}): {','.join(via)}"

@@ -34,7 +34,7 @@ class In(Route):
 
     def __init__(self, spec: RouteSpec, shared: Shared) -> None:
         super().__init__(spec, shared)
-        self.unpacker = Unpacker(spec, shared.name, shared.protocol, self.guard)
+        self.unpacker = Unpacker(spec, shared.name, shared.protocol, self.guard, self.counters)
         self.source = Source(spec, shared, self.guard)
         self.receiver: Receiver | None = None
         self.held = 0  # deliveries that were received, and are not settled nor buried

@@ -22,7 +22,7 @@ from .._files._keys import (
     endpoint_only,
 )
 from ._broker_model import BROKER_TABLES, Arguments, BrokerTable, Positive, ShortText
-from ._spec import AckMode, Metadata, RouteKind
+from ._spec import AckMode, Metadata, OwnMessages, RouteKind
 
 GatewayName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,255}$")]
 Timeout: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=True)]
@@ -98,7 +98,7 @@ class PolicyTable(Table):
 class PropertiesTable(Table):
     """`properties`: what is said of every message that the route publishes.
 
-    What a message's own metadata says goes before it.
+    It goes before what a message's own metadata says; headers are merged, one by one.
     """
 
     content_type: ShortText | None = Field(None, description="MIME type.")
@@ -141,7 +141,7 @@ class RouteTable(Table):
     routing_key: str | None = Field(
         None,
         description="out, call: the key, or a template with `{frame[0]}`, `{header[NAME]}` and"
-        " `{property[NAME]}`. in: the key of the binding. In AMQP 1.0 it is the subject.",
+        " `{property[NAME]}`; in AMQP 1.0 it is the subject. in, 0-9-1: the key of the binding.",
     )
     key_frame: int | None = Field(
         None,
@@ -187,12 +187,13 @@ class RouteTable(Table):
     )
     durable: bool = Field(
         True,
-        description="out, topics, call, serve: whether messages outlive a restart of the broker"
-        " where nothing else says.",
+        description="out, topics with XSUB, call, serve: whether messages outlive a restart of the"
+        " broker where nothing else says.",
     )
     properties: PropertiesTable | None = Field(
         None,
-        description="out, topics, call, serve: what is said of every message that is published.",
+        description="out, topics with XSUB, call, serve: what is said of every message that is"
+        " published.",
     )
     metadata: Metadata = Field(
         "none",
@@ -202,8 +203,8 @@ class RouteTable(Table):
     retries: int | None = Field(
         None,
         ge=0,
-        description="out, topics, serve: how often a message is published again whose fate is not"
-        " known, or that the broker could not take; by default for ever.",
+        description="out, topics with XSUB: how often a message is published again whose fate is"
+        " not known, or that the broker could not take; by default for ever.",
     )
     max_deliveries: int | None = Field(
         None,
@@ -236,6 +237,12 @@ class RouteTable(Table):
         4,
         ge=1,
         description="How many gateways a message may have come through, this one included.",
+    )
+    own_messages: OwnMessages = Field(
+        "cut",
+        description="in: what becomes of messages that this gateway itself has published. `cut`:"
+        " they are loops, and fail. `pass`: they are passed on, as is right where `out` and `in`"
+        " have the same queue and nothing feeds messages back; `max_hops` still counts.",
     )
     dead_letters: DeadLettersTable | None = Field(
         None, description="Where failed messages go; by default they are counted and logged."

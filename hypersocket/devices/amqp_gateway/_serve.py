@@ -58,7 +58,7 @@ class Serve(Route):
     def __init__(self, spec: RouteSpec, shared: Shared) -> None:
         super().__init__(spec, shared)
         self._source = Source(spec, shared, self.guard)
-        self._unpacker = Unpacker(spec, shared.name, shared.protocol, self.guard)
+        self._unpacker = Unpacker(spec, shared.name, shared.protocol, self.guard, self.counters)
         self._map = PropertyMap(spec, shared.name, shared.protocol)
         self._jobs = Jobs(
             self.socket,

@@ -114,7 +114,7 @@ class Source:
 
 
 async def _try(client: Client, subscription: Subscription) -> None:
-    """See whether a link can be attached: where there is nobody to take messages, none is kept."""
-    few = Subscription(address=subscription.address, filter=subscription.filter, credit=1)
-    receiver = await client.open_receiver(few)
+    """See whether a link can be attached. It gets no credit: nothing is touched by that."""
+    none = Subscription(address=subscription.address, filter=subscription.filter, credit=0)
+    receiver = await client.open_receiver(none)
     await receiver.aclose()

@@ -12,6 +12,7 @@ from ._client import BrokerAddress, ProtocolName
 RouteKind: TypeAlias = Literal["out", "in", "topics", "call", "serve"]
 AckMode: TypeAlias = Literal["on-confirm", "on-publish", "no-ack"]
 Metadata: TypeAlias = Literal["none", "json", "msgpack"]
+OwnMessages: TypeAlias = Literal["cut", "pass"]
 
 SOCKET_TYPES: Mapping[str, tuple[str, ...]] = {
     "out": ("PULL", "SUB"),
@@ -97,8 +98,10 @@ class RouteSpec:
         durable: out: whether messages are marked persistent where no metadata says.
         properties: fixed properties by the names of :class:`~hypersocket.amqp.Properties`.
         metadata: a leading frame of JSON or msgpack, both ways; ``"none"`` drops what was said.
-        retries: how often what came back UNKNOWN or FAILED is tried again; None for ever.
-        max_deliveries: in: a message that was given out so often is poisonous; None for ever.
+        retries: out, topics with XSUB: how often what came back UNKNOWN or FAILED is tried again;
+            None for ever.
+        max_deliveries: in, serve: a message that was given out so often is poisonous; None for
+            ever.
         timeout: call: seconds until a request gets an error reply; in with ``ack = "reply"`` and
             serve: seconds until a job is taken back from its worker; None for never.
         reply_queue: call: a named queue for replies (1.0 brokers without dynamic nodes need one);
@@ -106,6 +109,8 @@ class RouteSpec:
         subscribe: topics with XSUB: prefixes that the gateway subscribes to.
         separator: topics: how words of an ØMQ topic are told apart; the broker's is ``"."``.
         max_hops: how many gateways a message may have come through, this one included.
+        own_messages: in: what this gateway has published itself is ``"cut"`` as a loop, or, where
+            nothing feeds it back, ``"pass"``ed on.
         dead_letters: where failed messages go.
         policy: what it may touch.
     """
@@ -134,6 +139,7 @@ class RouteSpec:
     subscribe: tuple[str, ...] = ("",)
     separator: str = "."
     max_hops: int = 4
+    own_messages: OwnMessages = "cut"
     dead_letters: DeadLetters | None = None
     policy: Policy = Policy()
 

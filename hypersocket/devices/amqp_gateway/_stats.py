@@ -35,6 +35,7 @@ class RouteStats:
         redelivered: messages that the broker had given to somebody before.
         expired: requests or jobs that nobody answered in time.
         looped: messages that had come through this gateway, or through too many.
+        damaged: messages passed on as one frame, the header that divides them not fitting.
         dead_lettered: messages that went to the dead-letter target.
         dropped: messages that went nowhere.
         drops: the same by reason.
@@ -59,6 +60,7 @@ class RouteStats:
     redelivered: int = 0
     expired: int = 0
     looped: int = 0
+    damaged: int = 0
     dead_lettered: int = 0
     dropped: int = 0
     drops: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -39,7 +39,7 @@ class Topics(Route):
         self.separator = check_topics(self)
         if any(getattr(self.socket, name) for name in _OPTIONS):
             raise GatewayError(f"route {spec.name}: XPUB: must not have {', '.join(_OPTIONS)}")
-        self._unpacker = Unpacker(spec, shared.name, shared.protocol, self.guard)
+        self._unpacker = Unpacker(spec, shared.name, shared.protocol, self.guard, self.counters)
         # What is subscribed to, and by how many of these prefixes a binding is needed.
         self._prefixes: set[bytes] = set()
         self._wanted: Counter[str] = Counter()

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from typing import Any
+
 from ...amqp import Properties
 from . import _hops, _multipart
 from ._client import Delivery, ProtocolName
+from ._counters import Counters
 from ._metadata import PropertyMap
 from ._policy import Guard
 from ._spec import RouteSpec
 from ._taking import Message
+
+logger = logging.getLogger("hypersocket")
 
 REMEMBERED = 4096
 """Messages that were delivered again, and are counted where the broker does not count."""
@@ -34,18 +41,25 @@ class Unpacker:
         gateway: our name in the hop header.
         protocol: the broker's.
         guard: the route's policy.
-
-    Attributes:
-        damaged: messages whose header of frames does not fit, and that were passed on as one.
+        counters: the route's; what is passed on as one frame, since its header of frames does not
+            fit, is counted as ``damaged``.
 
     Raises:
         GatewayError: the route cannot work.
         ImportError: it needs an extra that is not installed.
     """
 
-    def __init__(self, spec: RouteSpec, gateway: str, protocol: ProtocolName, guard: Guard) -> None:
-        self.damaged = 0
+    def __init__(
+        self,
+        spec: RouteSpec,
+        gateway: str,
+        protocol: ProtocolName,
+        guard: Guard,
+        counters: Counters,
+    ) -> None:
         self._spec = spec
+        self._counters = counters
+        self._passes_own = spec.kind == "in" and spec.own_messages == "pass"
         self._gateway = gateway
         self._most = spec.policy.max_message_size
         self._guard = guard
@@ -77,16 +91,28 @@ class Unpacker:
         """The frames; None if it is the body alone."""
         headers = properties.headers
         if headers:
-            looped = _hops.looped(headers, self._gateway, self._spec.max_hops)
+            looped = _hops.looped(headers, self._gateway, self._spec.max_hops, own=self._passes_own)
             if looped:
-                raise Unfit("looped", looped)
+                raise Unfit("looped", looped + self._way_out(headers))
             lengths = headers.get(_multipart.HEADER)
             if lengths is not None:
                 frames, wrong = _multipart.split_or_whole(body, lengths)
-                self.damaged += bool(wrong)
+                if wrong:
+                    damaged(
+                        self._counters, f"gateway {self._gateway}, route {self._spec.name}", wrong
+                    )
                 return frames
         self._plain = properties
         return None
+
+    def _way_out(self, headers: Mapping[str, Any]) -> str:
+        """How to have a message that is cut, where one may want it."""
+        if self._spec.kind != "in" or self._gateway not in _hops.names(headers):
+            return ""
+        return (
+            "; own_messages = 'pass' passes on what this gateway has published itself, where "
+            "nothing feeds it back"
+        )
 
     def _check_deliveries(self, delivery: Delivery, most: int) -> None:
         before = delivery.delivery_count
@@ -107,3 +133,14 @@ class Unpacker:
             del self._again[next(iter(self._again))]
         self._again[key] = count
         return count
+
+
+def damaged(counters: Counters, label: str, wrong: str) -> None:
+    """Count a message whose header of frames does not fit; tell of the first."""
+    counters.damaged += 1
+    logger.log(
+        logging.WARNING if counters.damaged == 1 else logging.DEBUG,
+        "%s: passing a message on as one frame: %s (more are counted in stats())",
+        label,
+        wrong,
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -41,7 +43,13 @@ CLOSE_TIMEOUT = 2.0
 """Seconds that a peer has to answer a close."""
 FLUSH_TIMEOUT = 0.5
 """Seconds that a cancelled connection takes to write what was settled."""
+VHOST = "vhost:"
+"""What RabbitMQ wants before the name of a virtual host, in the hostname of an open frame."""
 _READ_MAX = 131_072
+
+
+class _IsRabbitMQ(Exception):
+    """The peer is, and the virtual host was not named as it wants it."""
 
 
 @asynccontextmanager
@@ -54,6 +62,10 @@ async def connect(
     :data:`CLOSE_TIMEOUT` seconds; cancelled, what was settled is written and the connection is
     dropped. What the body raises leaves as itself.
 
+    What a broker wants to know of a virtual host is its hostname (2.7.1), which RabbitMQ takes for
+    the default one unless it begins with ``vhost:``. That it is RabbitMQ is known when it has
+    opened: then this connects once more.
+
     Args:
         address: where the broker is, and how to log in.
         on_blocked: never called; a broker of AMQP 1.0 gives no credit instead.
@@ -64,6 +76,18 @@ async def connect(
     del on_blocked
     _check(address)
     deadline = trio.current_time() + address.connect_timeout
+    async with AsyncExitStack() as stack:
+        client: Client | None = None
+        with contextlib.suppress(_IsRabbitMQ):
+            client = await stack.enter_async_context(_connection(address, deadline))
+        if client is None:
+            address = replace(address, vhost=f"{VHOST}{address.vhost}")
+            client = await stack.enter_async_context(_connection(address, deadline))
+        yield client
+
+
+@asynccontextmanager
+async def _connection(address: BrokerAddress, deadline: float) -> AsyncGenerator[Client]:
     stream = await _in_time(address, deadline)
     client = Client(address, stream)
     error: BaseException | None = None
@@ -253,6 +277,10 @@ class Client:
         """
         with trio.move_on_at(deadline):
             await self._opened.wait()
+        vhost = self._address.vhost
+        plain = vhost is not None and not vhost.startswith(VHOST)
+        if plain and self._engine.properties.get("product") == "RabbitMQ":
+            raise _IsRabbitMQ  # which may have refused its default one, that was not asked for
         if self._lost is not None:
             raise self._lost
         if not self._opened.is_set():
