@@ -293,7 +293,8 @@ cdef class MultipartReceivePath(ReceivePath):
     cdef bint _finish(self, object message) except -1:
         if type(message) is bytes:
             message = [message]
-        self._budget.left -= 1 + (size_of_frames(<list> message) >> C_PIECE)
+        # Checked: a transport from outside may have delivered something else.
+        self._budget.left -= 1 + (size_of_frames(<list?> message) >> C_PIECE)
         self._result = message
         return True
 
@@ -368,7 +369,7 @@ cdef class RoutedReceivePath(MultipartReceivePath):
             name = self._lost.get(pipe, name)
         if type(message) is bytes:
             return [name, message]
-        (<list> message).insert(0, name)
+        (<list?> message).insert(0, name)
         return message
 
 
@@ -411,6 +412,9 @@ cdef class ShortWays:
         return self._receive_multipart_path
 
     def __setattr__(self, name, value):
+        if not isinstance(name, str):
+            raise TypeError(f"attribute name must be string, not '{type(name).__name__}'")
+        # The empty name has an end to be read as well.
         if PyUnicode_READ_CHAR(name, 0) == 0x5F:  # an underscore
             PyObject_GenericSetAttr(self, name, value)
         else:

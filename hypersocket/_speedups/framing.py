@@ -9,6 +9,7 @@ of eight in network order, and the body.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -121,9 +122,11 @@ class FrameDecoder:
         max_topic_size: int = -1,
         topics_only: bool = False,
     ) -> None:
+        # What has more bytes than a size can count is refused like any other that is too large.
+        max_message_size = min(max_message_size, sys.maxsize)
         self._max_message_size = max_message_size
         self._max_frames = max_frames
-        self._max_command_size = max_command_size
+        self._max_command_size = min(max_command_size, sys.maxsize)
         # One octet says whether the topic is subscribed to or given up.
         self._max_topic_message = max_topic_size + 1 if max_topic_size >= 0 else _NO_LIMIT
         self._topics_only = topics_only

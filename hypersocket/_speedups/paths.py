@@ -419,7 +419,9 @@ class ShortWays:
     if not TYPE_CHECKING:  # a checker knows better than to allow any attribute
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if name[0] == "_":
+            if not isinstance(name, str):
+                raise TypeError(f"attribute name must be string, not '{type(name).__name__}'")
+            if name[:1] == "_":
                 object.__setattr__(self, name, value)
             else:
                 self._set_public(name, value)

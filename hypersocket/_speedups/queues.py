@@ -77,7 +77,9 @@ class Queue:
         """How many of the oldest are single-part, up to ``most``, and to the first that is not."""
         items = self._items
         place = self._oldest
-        end = min(len(items), place + most)
+        end = len(items)
+        if most < end - place:  # not the sum first, which may be more than fits
+            end = place + most
         while place < end and type(items[place]) is bytes:
             place += 1
         return place - self._oldest

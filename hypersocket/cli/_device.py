@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import trio
@@ -22,6 +21,8 @@ from .. import (
     XSub,
     devices,
 )
+from ..devices._handle import REST
+from ..devices._watching import watch
 from ._outcome import SUCCEEDED, Failed, messages, say
 from ._signals import Stop
 
@@ -89,16 +90,18 @@ async def run(settings: Settings, stop: Stop) -> int:
     async with AsyncExitStack() as stack:
         sockets: dict[str, Socket] = {"frontend": front, "backend": back}
         # Those who listen in are left last, so that they are told of the end.
-        monitor = await _open(stack, "monitor", XPub(xpub_verbose=True), settings.monitor)
-        capture = await _open(stack, "capture", Pub(), settings.capture)
+        xpub = XPub(xpub_verbose=True, linger=REST)
+        monitor = await _open(stack, "monitor", xpub, settings.monitor)
+        capture = await _open(stack, "capture", Pub(linger=REST), settings.capture)
         control = await _open(stack, "control", Rep(), settings.control)
         await stack.enter_async_context(back)
         await stack.enter_async_context(front)
-        await _join("backend", back, settings.backend)
-        await _join("frontend", front, settings.frontend)
         helpers = {"capture": capture, "control": control}
         sockets |= {name: socket for name, socket in helpers.items() if socket is not None}
         device = await _serve(settings, sockets, monitor, stop)
+        if device.result is not None and device.result.unwritten:  # linger is over
+            for socket in (front, back):
+                socket.linger = min(socket.linger, REST)
     _tell_undelivered(device, front, back)
     return SUCCEEDED
 
@@ -110,6 +113,10 @@ async def _serve(
         async with trio.open_nursery() as nursery:
             device: devices.Device = await nursery.start(_run_device, settings, sockets)
             await _start_helpers(helpers, settings, sockets, monitor, device)
+            # Nobody is let in before all else has succeeded; the frontend last, so that there is
+            # a way on.
+            await _join("backend", sockets["backend"], settings.backend)
+            await _join("frontend", sockets["frontend"], settings.frontend)
             helpers.start_soon(_stop_when_asked, device, stop)
         helpers.cancel_scope.cancel()
     return device
@@ -149,15 +156,7 @@ async def _start_helpers(
     from .. import management
 
     if monitor is not None:
-        publish = partial(
-            management.publish_monitor,
-            monitor,
-            name=settings.name,
-            sockets=sockets,
-            device=device,
-            interval=settings.interval,
-        )
-        await nursery.start(publish)
+        await nursery.start(watch, monitor, settings.name, sockets, device, settings.interval)
     if settings.metrics is not None:
         sources = [management.Source(settings.name, sockets, device)]
         try:

@@ -15,7 +15,8 @@ from ._command import Command
 from ._device import Balance, Side
 from ._logging import connections_option
 from ._types import (
-    Seconds,
+    Interval,
+    check_address,
     check_endpoints,
     linger_option,
     read_options,
@@ -56,7 +57,7 @@ def _common(who: str, whom: str) -> Callable[[F], F]:
         ),
         click.option(
             "--interval",
-            type=Seconds(),
+            type=Interval(),
             default=1.0,
             show_default=True,
             metavar="S",
@@ -87,6 +88,10 @@ def _work(kind: str, given: dict[str, Any], balance: Balance = "round-robin") ->
     for name in ("capture", "control", "monitor"):
         if given[name] is not None:
             check_endpoints([given[name]], f"--{name}", binding=True)
+    if given["metrics"] is not None:
+        check_address(given["metrics"], "--metrics")
+    if given["name"] is not None:
+        _check_name(given["name"])
     options = split_options(given["options"])
     if given["linger"] is not None:
         options["linger"] = repr(given["linger"])
@@ -113,6 +118,15 @@ def _work(kind: str, given: dict[str, Any], balance: Balance = "round-robin") ->
             ),
         ),
     )
+
+
+def _check_name(name: str) -> None:
+    from ..management._sources import check_name
+
+    try:
+        check_name("name", name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--name") from None
 
 
 def _options_of_each(

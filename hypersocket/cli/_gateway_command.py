@@ -16,7 +16,7 @@ from . import _signals
 from ._command import Command
 from ._logging import verbose_option
 from ._outcome import BAD_USAGE, SUCCEEDED, Failed, messages, say
-from ._types import check_endpoints, split_options
+from ._types import check_address, check_endpoints, split_options
 
 if TYPE_CHECKING:
     from ..devices.amqp_gateway import AmqpGateway, GatewayConfig
@@ -65,6 +65,8 @@ def gateway(
     """
     if monitor is not None:
         check_endpoints([monitor], "--monitor", binding=True)
+    if metrics is not None:
+        check_address(metrics, "--metrics")
     values = split_options(variables, "--set")
 
     def work() -> int:

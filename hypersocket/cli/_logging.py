@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ._outcome import say
+from ._outcome import say, telling
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,6 +75,7 @@ class _Lines(logging.Handler):
             say(record.getMessage())
         elif self._wishes.level < logging.WARNING:
             say(record.getMessage())
-            traceback.print_exception(error)
+            with telling():
+                traceback.print_exception(error)
         else:
             say(f"{record.getMessage()}: {error!r} (with --verbose, also where that was)")

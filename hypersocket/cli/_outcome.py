@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from .. import HypersocketError
@@ -78,10 +80,31 @@ def messages(number: int) -> str:
     return f"{number} message{'' if number == 1 else 's'}"
 
 
+@contextmanager
+def telling() -> Generator[None]:
+    """For writing to standard error: what cannot be told ends nothing."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Whoever read it has gone. Python would try once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    except OSError:
+        pass  # a full disk, which may have room again
+
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""What could command the terminal: texts may come from peers and from files."""
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\x{ord(match.group()):02x}"
+
+
 def say(text: str, who: str = "hypersocket") -> int:
-    """Write one line to standard error; returns the exit status of a failure."""
+    """Write one line to standard error, if anybody reads it; returns the status of a failure."""
     if cast("object", sys.stderr) is not None:
-        line = " ".join(f"{who}: {text}".split())
+        line = _CONTROLS.sub(_escape, " ".join(f"{who}: {text}".split()))
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-        print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+        with telling():
+            print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
     return FAILED

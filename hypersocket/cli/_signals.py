@@ -10,7 +10,8 @@ import trio
 
 from ._outcome import Failed
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+"""The names of the signals, as far as the system has them; the last is a terminal's that went."""
 
 
 class Stop:
@@ -40,7 +41,7 @@ class Stop:
 
 
 def run(work: Callable[[Stop], Awaitable[int]]) -> int:
-    """Run an asynchronous command, which the first SIGINT or SIGTERM asks to end.
+    """Run an asynchronous command, which the first SIGINT, SIGTERM or SIGHUP asks to end.
 
     The second ends it at once: what was not written then is lost.
     """
@@ -65,9 +66,15 @@ async def _watch(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    with trio.open_signal_receiver(*ENDING) as signals:
+    with trio.open_signal_receiver(*_ending()) as signals:
         task_status.started()
         async for _ in signals:
             if stop.requested.is_set():
                 everything.cancel()
             stop.request()
+
+
+def _ending() -> list[signal.Signals]:
+    known = [signal.Signals[name] for name in ENDING if hasattr(signal, name)]
+    # `nohup` has it ignored, and is to have its way.
+    return [one for one in known if signal.getsignal(one) is not signal.SIG_IGN]

@@ -245,7 +245,7 @@ def pub(
     """
     settings = replace(
         _settings(Pub, given),
-        topics=() if topic is None else (topic,),
+        topics=() if topic is None else (os.fsencode(topic),),
         subscribers=wait_subscribers,
     )
     return _sending(_traffic.pub, settings, data, file)
@@ -339,5 +339,5 @@ def sub(topics: tuple[str, ...], **given: Any) -> Work:
     It runs until SIGINT or SIGTERM, which end it with status 0 when all that was received is
     printed, or 1 if --count is not reached.
     """
-    settings = replace(_settings(Sub, given), topics=topics)
+    settings = replace(_settings(Sub, given), topics=tuple(map(os.fsencode, topics)))
     return partial(_signals.run, partial(_traffic.sub, settings))

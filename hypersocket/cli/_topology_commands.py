@@ -17,8 +17,8 @@ from ._command import Command
 from ._gateway_command import load as load_gateway
 from ._gateway_command import tell_right, tell_warnings
 from ._logging import verbose_option
-from ._outcome import BAD_USAGE, SUCCEEDED, Failed, say
-from ._types import split_options
+from ._outcome import BAD_USAGE, FAILED, SUCCEEDED, Failed, say
+from ._types import check_address, check_endpoints, split_options
 
 if TYPE_CHECKING:
     from ..devices.topology import Topology
@@ -55,8 +55,8 @@ def _loaded(file: str, values: dict[str, str]) -> Topology:
 def is_gateway(file: str) -> bool:
     """Whether a file is one of a gateway, and not of a topology, as far as can be seen."""
     try:
-        tables = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        tables = tomllib.loads(Path(file).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         return False  # what is wrong is told by who reads it
     return not tables.keys() & {"devices", "sockets", "gateways"} and bool(
         tables.keys() & {"gateway", "broker", "routes"}
@@ -78,6 +78,8 @@ def _with_topology(
         of_gateway: what to do with a gateway file; None where it is the wrong one.
     """
     values = split_options(variables, "--set")
+    if "://" in file:
+        check_endpoints([file.partition("#")[0]], "TOPOLOGY.toml", binding=False)
 
     def load_and_work() -> int:
         from ..devices import topology
@@ -100,6 +102,17 @@ def _with_topology(
             raise Failed(str(error)) from error
 
     return load_and_work
+
+
+async def _run(loaded: Topology, only: tuple[str, ...], metrics: str | None) -> int:
+    from ..devices import topology
+
+    # What it could not deliver it logs.
+    async with trio.open_nursery() as nursery:
+        running: topology.Running = await nursery.start(
+            partial(topology.run, loaded, only=only, metrics=metrics)
+        )
+    return FAILED if running.interrupted else SUCCEEDED
 
 
 @click.command(
@@ -126,13 +139,12 @@ def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: s
 
     SIGHUP reads the file again. SIGINT and SIGTERM end it, when all that was accepted is handed on.
     """
+    if metrics is not None:
+        check_address(metrics, "--metrics")
 
     def work(loaded: Topology) -> int:
-        from ..devices import topology
-
-        # What it could not deliver it logs.
-        trio.run(partial(topology.run, loaded, only=only, metrics=metrics))
-        return SUCCEEDED
+        loaded.select(only)  # which raises for what is not there
+        return trio.run(_run, loaded, only, metrics)
 
     return _with_topology(work, file, variables)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -47,7 +48,7 @@ class Settings:
     timeout: float = math.inf
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     count: int | None = None
-    topics: tuple[str, ...] = ()
+    topics: tuple[bytes, ...] = ()
     subscribers: int = 0
     printed: Format | None = None
 
@@ -76,9 +77,7 @@ async def push(settings: Settings, source: Source, told: Told, stop: Stop) -> in
 async def pub(settings: Settings, source: Source, told: Told, stop: Stop) -> int:
     """Send everything to those who subscribe."""
     socket = Pub(**settings.options)
-    sending = _Sending(
-        socket, settings, source, told, [topic.encode() for topic in settings.topics]
-    )
+    sending = _Sending(socket, settings, source, told, list(settings.topics))
     async with socket:
         await _join(socket, settings)
         await sending.run(stop, lambda: _wait_subscribers(socket, settings))
@@ -152,7 +151,7 @@ async def _wait_subscribers(socket: Pub, settings: Settings) -> None:
             while sum(peer.subscriptions > 0 for peer in socket.stats().peers) < wanted:  # noqa: ASYNC110
                 await trio.sleep(0.01)
     if patience.cancelled_caught:
-        topic = f" to {settings.topics[0]!r}" if settings.topics else ""
+        topic = f" to {os.fsdecode(settings.topics[0])!r}" if settings.topics else ""
         raise Failed(
             f"there were not {wanted} subscribers{topic} within {settings.timeout:g} seconds"
             if wanted != 1
@@ -194,7 +193,7 @@ async def pull(settings: Settings, stop: Stop) -> int:
 
 async def sub(settings: Settings, stop: Stop) -> int:
     """Print what is published."""
-    async with Sub(**settings.options, subscribe=settings.topics or [""]) as socket:
+    async with Sub(**settings.options, subscribe=settings.topics or [b""]) as socket:
         return await _print_all(socket, settings, stop)
 
 

@@ -38,6 +38,33 @@ class Seconds(_FloatType):
         return seconds
 
 
+class Interval(Seconds):
+    """A duration that things are done at again and again."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number of seconds."""
+        seconds = super().convert(value, param, ctx)
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r}: expected more than 0 seconds, and an end", param, ctx)
+        return seconds
+
+
+def check_address(address: str, name: str) -> None:
+    """Refuse what is no ``HOST:PORT`` to serve metrics at.
+
+    Raises:
+        click.BadParameter: it names the address and what would be right.
+    """
+    from ..management._metrics import parse_address
+
+    try:
+        parse_address(address)
+    except EndpointError as error:
+        raise click.BadParameter(str(error), param_hint=name) from None
+
+
 def linger_option(function: F) -> F:
     """``--linger``."""
     return click.option(

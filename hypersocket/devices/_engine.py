@@ -203,8 +203,14 @@ class Engine:
             requests, replies = replies, requests
         if replies.messages_in >= requests.messages_out:
             return True
+        # What went to a worker that has gone is answered by nobody, so those are asked that are
+        # there. These numbers alone would not do: they have the probes of probe_router, too.
         workers: Any = replies.source
-        return not any(peer.connected for peer in workers.stats().peers)
+        return all(
+            peer.messages_in >= peer.messages_out + peer.queued_out
+            for peer in workers.stats().peers
+            if peer.connected
+        )
 
     # Counting
 

@@ -17,6 +17,14 @@ State: TypeAlias = Literal["running", "paused", "stopping", "stopped"]
 """What a device is at."""
 
 
+REST = 1.0
+"""Seconds of linger that sockets have, at most, when a device has waited for as long as it may.
+
+So much, too, have those of who looks on, by a capture or a monitor. The other peers get what was
+written for them meanwhile.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideStats:
     """What a device has taken from one of its sockets, and handed to it.

@@ -92,14 +92,21 @@ async def serve_metrics(
 # The address
 
 
-async def _listen(address: str) -> Sequence[trio.SocketListener]:
+def parse_address(address: str) -> tuple[str | None, int]:
+    """The host, None for every interface, and the port, 0 for one of the system's choice.
+
+    Raises:
+        EndpointError: it is not ``HOST:PORT``.
+    """
     found = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\[\]]+)):(\d{1,5}|\*)", address)
     if found is None or (found[3] != "*" and int(found[3]) > 65535):
         raise EndpointError(f"metrics at {address!r}: expected HOST:PORT, such as 127.0.0.1:9100")
     host: str | None = found[1] or found[2]
-    if host == "*":
-        host = None
-    port = 0 if found[3] == "*" else int(found[3])
+    return None if host == "*" else host, 0 if found[3] == "*" else int(found[3])
+
+
+async def _listen(address: str) -> Sequence[trio.SocketListener]:
+    host, port = parse_address(address)
     try:
         return await trio.open_tcp_listeners(port, host=host)
     except stdlib_socket.gaierror as error:

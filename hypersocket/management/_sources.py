@@ -175,9 +175,9 @@ class Source:
     device: DeviceLike | None = field(default=None)
 
     def __post_init__(self) -> None:
-        _check_name("name", self.name)
+        check_name("name", self.name)
         for name, socket in self.sockets.items():
-            _check_name("a socket's name", name)
+            check_name("a socket's name", name)
             if not isinstance(socket, Socket):
                 raise TypeError(f"sockets[{name!r}]={socket!r}: expected a socket")
         if not self.sockets and self.device is None:
@@ -189,7 +189,8 @@ class Source:
         return self.device.kind if self.device is not None else "program"
 
 
-def _check_name(what: str, name: object) -> None:
+def check_name(what: str, name: object) -> None:
+    """Raise where something cannot be called this."""
     if not isinstance(name, str):
         raise TypeError(f"{what}={name!r}: expected a str")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal, Self, TypeAlias, cast
@@ -32,7 +33,7 @@ class _Waiter(Wait):
     def __init__(
         self, queue: deque[_Waiter], form: Form, most: int, take: Take | None = None
     ) -> None:
-        super().__init__(lambda: queue.remove(self))
+        super().__init__(queue)
         self.form: Form = form
         self.most = most
         self.take = take
@@ -132,7 +133,6 @@ class Receiver(ReceiveOptions, Socket):
             self._check_open()
             self._check_may_receive()
         waiter = _Waiter(self._receivers, form, most)
-        self._receivers.append(waiter)
         return await self._host.poller.wait(waiter)
 
     @trio.lowlevel.enable_ki_protection
@@ -172,7 +172,6 @@ class Receiver(ReceiveOptions, Socket):
                 if not take(taken):
                     return
         waiter = _Waiter(self._receivers, "any", most, take)
-        self._receivers.append(waiter)
         await self._host.poller.wait(waiter)
 
     def _take(self, form: Form, most: int) -> Any:
@@ -331,7 +330,9 @@ class BatchReceiver(Receiver):
         """
         if max is not None and max < 1:
             raise ValueError(f"max={max}: expected at least 1, or None for no limit")
-        messages: list[bytes] = await self._recv("many", max or 1 << 62)
+        # However large it is, the core is given what a size has room for.
+        most = sys.maxsize if max is None else min(max, sys.maxsize)
+        messages: list[bytes] = await self._recv("many", most)
         return messages
 
 

@@ -23,7 +23,7 @@ class _Waiter(Wait):
     __slots__ = ("messages",)
 
     def __init__(self, queue: deque[_Waiter], messages: list[Message]) -> None:
-        super().__init__(lambda: queue.remove(self))
+        super().__init__(queue)
         self.messages = messages
 
 
@@ -87,7 +87,7 @@ class Sender(SendOptions, Socket):
         Returns:
             How many messages were lost since the socket was opened, or since the last time that
             this told: those that had been accepted, and were dropped since their peer went away,
-            say. The reasons are in :meth:`stats`.
+            say. The reasons are in :meth:`Socket.stats`.
 
         Raises:
             trio.ClosedResourceError: the socket is closed.
@@ -109,7 +109,6 @@ class Sender(SendOptions, Socket):
         if self._accepts_now(messages):
             return
         waiter = _Waiter(self._senders, messages)
-        self._senders.append(waiter)
         await self._host.poller.wait(waiter)
 
     @trio.lowlevel.enable_ki_protection

@@ -18,7 +18,6 @@ import math
 import select
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Protocol
 
 import outcome
@@ -147,9 +146,7 @@ class Poller:
         if fd in self._resting:
             self._resting.remove(fd)
         else:
-            # A descriptor that was closed first has left the set by itself.
-            with suppress(OSError):
-                self._epoll.unregister(fd)
+            self._epoll.unregister(fd)
         self._writing.discard(fd)
         self._look_again()
         if not self._channels:

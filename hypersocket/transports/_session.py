@@ -159,6 +159,8 @@ class Session:
         finally:
             self._scope = None
             if not goes_on or self._end is not None:
+                if self._traffic is not None:
+                    self._traffic.stop()  # it leaves the poller before its descriptor is closed
                 try:
                     await trio.aclose_forcefully(self._stream)
                 finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
 from typing import Any
 
 import outcome
@@ -12,17 +12,25 @@ import trio
 class Wait:
     """A task that waits for a socket, in a queue of the socket's own.
 
+    Nothing in it may lead back to it: it holds the messages that the task was woken with, which
+    would be kept until the next collection of garbage.
+
     Args:
-        withdraw: takes it out of that queue; called when the wait is cancelled.
+        queue: who waits for the same; it joins.
     """
 
-    __slots__ = ("_task", "leads", "result", "withdraw")
+    __slots__ = ("_queue", "_task", "leads", "result")
 
-    def __init__(self, withdraw: Callable[[], None]) -> None:
-        self.withdraw = withdraw
+    def __init__(self, queue: deque[Any]) -> None:
+        self._queue = queue
         self.leads = False
         self.result: outcome.Outcome[Any] | None = None
         self._task = trio.lowlevel.current_task()
+        queue.append(self)
+
+    def withdraw(self) -> None:
+        """Leave the queue; the wait was cancelled."""
+        self._queue.remove(self)
 
     def reschedule(self, value: outcome.Outcome[Any]) -> None:
         """Wake the task, which follows."""

@@ -65,6 +65,7 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
 
 
 TCP = "tcp://127.0.0.1:5555"
+STREAMER = f"streamer --frontend {TCP} --backend {TCP}"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,15 @@ TCP = "tcp://127.0.0.1:5555"
             "expected frontend.sndhwm or backend.sndhwm",
         ),
         (f"streamer --frontend {TCP} --backend {TCP} --monitor x", "hypersocket streamer", "'x'"),
+        (f"{STREAMER} --metrics here", "hypersocket streamer", "'here': expected HOST:PORT"),
+        (f"{STREAMER} --metrics h:65536", "hypersocket streamer", "expected HOST:PORT"),
+        (f"{STREAMER} --interval 0", "hypersocket streamer", "'0': expected more than 0"),
+        (f"{STREAMER} --interval inf", "hypersocket streamer", "'inf': expected more than 0"),
+        (f"{STREAMER} --name {'x' * 256}", "hypersocket streamer", "expected 1 to 255 bytes"),
+        (f"{STREAMER} --name \udcff", "hypersocket streamer", "cannot be encoded"),
+        ("run tcp://h:x#net", "hypersocket run", "TOPOLOGY.toml: 'tcp://h:x'"),
+        ("check carrier://h", "hypersocket check", "no transport serves 'carrier'"),
+        ("run net.toml --metrics here", "hypersocket run", "'here': expected HOST:PORT"),
         ("run", "hypersocket run", "TOPOLOGY.toml"),
         ("run net.toml --set x", "hypersocket run", "--set: 'x': expected NAME=VALUE"),
         ("completion csh", "hypersocket completion", "'csh'"),
@@ -174,6 +184,8 @@ def test_a_port_for_metrics_in_use_is_one_line(start: object) -> None:
     assert done.returncode == 1
     assert len(lines) == 1
     assert address in lines[0]
+    # Nobody was let in meanwhile, whose messages would have been lost.
+    assert b"frontend listening" not in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import zmq
@@ -124,6 +125,35 @@ def test_a_streamer_that_was_killed_is_replaced(start: Start, theirs: Make) -> N
     kill(streamer)
     again(start, "streamer", front, back)
     until_heard(source, sink, b"2")
+
+
+def test_a_device_outlives_whoever_reads_what_it_says(theirs: Make, tmp_path: Path) -> None:
+    """Or any stranger that connects could end it."""
+    front, back = f"ipc://{tmp_path}/front", f"ipc://{tmp_path}/back"
+    with subprocess.Popen(
+        [*MODULE, "streamer", "--frontend", front, "--backend", back],
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    ) as streamer:
+        try:
+            assert streamer.stderr is not None
+            while b"frontend listening" not in streamer.stderr.readline():
+                pass
+            streamer.stderr.close()
+            stranger = theirs("REQ")
+            failed = stranger.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
+            failed.rcvtimeo = int(PATIENCE * 1000)
+            stranger.connect(front)  # which is worth a warning
+            failed.recv_multipart()
+            stranger.disable_monitor()
+            failed.close(0)
+            source, sink = theirs("PUSH", connect=front), theirs("PULL", connect=back)
+            source.send(b"x")
+            assert sink.recv() == b"x"
+            streamer.terminate()
+            assert streamer.wait(PATIENCE) == 0
+        finally:
+            streamer.kill()
 
 
 def test_a_sink_that_was_killed_is_missed_by_no_other(start: Start, theirs: Make) -> None:

@@ -78,6 +78,28 @@ def test_a_gateway_file_is_no_topology(tmp_path: Path) -> None:
     )
 
 
+def test_a_gateway_file_is_known_by_its_tables_after_a_mark(tmp_path: Path) -> None:
+    """Some editors begin a file of UTF-8 with a byte order mark."""
+    text = GATEWAY.replace("URL", "amqp://localhost")
+    done = run("check", written(tmp_path, "\ufeff" + text))
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("command", [["gateway", "--check"], ["check"]])
+def test_a_file_that_no_parser_likes_is_a_line(tmp_path: Path, command: list[str]) -> None:
+    path = written(tmp_path, "x = " + "[" * 5000 + "]" * 5000)
+    done = run(*command, path)
+    told = f"hypersocket: {path}: tables and lists are nested more than 32 deep\n"
+    assert (done.returncode, done.stderr.decode()) == (2, told)
+
+
+def test_metrics_at_no_address(tmp_path: Path) -> None:
+    path = written(tmp_path, GATEWAY.replace("URL", "amqp://localhost"))
+    done = run("gateway", path, "--metrics", "9100")
+    assert done.returncode == 2
+    assert b"expected HOST:PORT" in done.stderr
+
+
 def test_warnings_are_told(tmp_path: Path) -> None:
     path = written(tmp_path, GATEWAY.replace("URL", "amqp://anna:geheim@rabbit.example"))
     done = run("check", path)

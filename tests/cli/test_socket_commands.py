@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -54,10 +55,18 @@ def test_push_sends_what_it_is_given(
     assert [pull.recv_multipart() for _ in received] == received
 
 
+def test_what_is_said_commands_no_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text('title = "x"\nwrong = "\\u001b[2J\\u009b2J"\n', encoding="utf-8")
+    said = run("check", str(path)).stderr.decode()
+    assert said.startswith(f'hypersocket: {path}:2: wrong = "\\x1b[2J\\x9b2J": unknown key')
+
+
 def test_push_sends_no_more_lines_than_it_is_to(theirs: Make) -> None:
-    pull = theirs("PULL", rcvtimeo=200)
+    pull = theirs("PULL")
     assert run("push", bound(pull), "--count", "2", stdin=b"1\n2\n3\n").returncode == 0
     assert [pull.recv(), pull.recv()] == [b"1", b"2"]
+    pull.rcvtimeo = 200
     with pytest.raises(zmq.Again):
         pull.recv()
 
@@ -235,6 +244,17 @@ def test_pub_waits_for_a_subscriber(start: Start, theirs: Make) -> None:
     assert (pub.wait(), pub.err.rest()) == (0, b"")
     with pytest.raises(zmq.Again):
         other.recv()
+
+
+def test_a_topic_need_not_be_text(start: Start) -> None:
+    topic = os.fsdecode(b"\xff")
+    pub = start("pub", "--bind", ANY_PORT, "--topic", topic, "--data", "x")
+    sub = start("sub", pub.endpoint(), "--topic", topic, "--count", "1", "--format", "hex")
+    assert (sub.wait(), sub.err.rest(), sub.out.rest()) == (0, b"", b"ff 78\n")
+    assert (pub.wait(), pub.err.rest()) == (0, b"")
+    done = run("pub", "--bind", ANY_PORT, "--topic", topic, "--data", "x", "--timeout", "0.1")
+    assert done.returncode == 1
+    assert b"no subscriber to '\\udcff' within" in done.stderr
 
 
 def test_pub_waits_for_several_subscribers_of_anything(start: Start, theirs: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -89,6 +90,22 @@ def test_a_picture_that_cannot_be_written(network: str, tmp_path: Path) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("why", ["in use", "no interface", "metrics"])
+def test_a_run_that_cannot_start_is_one_line(start: Start, network: str, why: str) -> None:
+    taken = start("pull", "--bind", "tcp://127.0.0.1:*").endpoint()
+    endpoint, told = {
+        "in use": (taken, f"ore: {taken} is in use"),
+        "no interface": ("tcp://nosuch0:5555", "ore: cannot resolve 'nosuch0'"),
+        "metrics": ("inproc://x", "metrics at "),
+    }[why]
+    more = ["--metrics", taken.removeprefix("tcp://")] if why == "metrics" else []
+    Path(network).write_text(NETWORK.replace("tcp://${host}:*", endpoint, 1), encoding="utf-8")
+    done = run("run", network, *more)
+    said = done.stderr.decode()
+    assert (done.returncode, done.stdout, said.count("\n")) == (1, b"", 1)
+    assert said.startswith(f"hypersocket: {told}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_until_a_signal(
     start: Start, theirs: Make, tmp_path: Path, number: signal.Signals
@@ -106,6 +123,32 @@ def test_run_until_a_signal(
         assert sink.recv() == message
     assert network.end(number) == 0
     assert network.err.rest() == b""
+
+
+def test_a_second_signal_ends_a_run_at_once_and_is_a_failure(
+    start: Start, theirs: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "network.toml"
+    front, control = f"ipc://{tmp_path}/front", f"ipc://{tmp_path}/control"
+    path.write_text(
+        NETWORK.replace("tcp://${host}:*", front, 1)
+        .replace("backend =", "backend.options =")
+        .replace('{ bind = "tcp://${host}:*" }', "{ linger = 3600 }")
+        + f'backend.bind = "tcp://127.0.0.1:*"\ncontrol = "{control}"\n',
+        encoding="utf-8",
+    )
+    network = start("run", str(path), "--verbose")
+    source, steering = theirs("PUSH", connect=front), theirs("REQ", connect=control)
+    source.send(b"nobody takes it")
+    taken = 0
+    while not taken:
+        steering.send(b"STATISTICS")
+        taken = int.from_bytes(steering.recv_multipart()[0], sys.byteorder)
+    network.send_signal(signal.SIGTERM)
+    while b"SIGTERM: stopping" not in network.err.line():
+        pass
+    assert network.end() == 1
+    assert b"interrupted twice: what was still to be handed on is dropped" in network.err.rest()
 
 
 def test_run_says_what_starts_and_stops_where_that_is_asked_for(

@@ -170,6 +170,44 @@ async def test_a_queue_without_workers_does_not_wait_for_replies(
             assert trio.current_time() - begun < 1
 
 
+async def test_a_queue_does_not_wait_for_a_worker_that_has_gone(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Nor does one that has lost a request once wait at every later stop."""
+    front, back = hs.Router(bind="inproc://front"), hs.Dealer(bind="inproc://back")
+    async with running("queue", front, back) as device:
+        async with hs.Req(connect="inproc://front") as client:
+            async with hs.Rep(connect="inproc://back") as worker:
+                await client.send(b"lost")
+                await worker.recv()
+            await eventually(lambda: not back.stats().peers)
+            async with hs.Rep(connect="inproc://back") as other, hs.Req() as patient:
+                await back.wait_connected()
+                await patient.connect("inproc://front")
+                await patient.send(b"?")
+                await other.recv()
+                device.stop_soon()
+                await trio.sleep(1)
+                assert device.state == "stopping"  # this one is there, and may still answer
+                await other.send(b"!")
+                begun = trio.current_time()
+                assert (await device.stop()).complete
+                assert trio.current_time() - begun < 1
+                assert await patient.recv() == b"!"
+
+
+async def test_a_queue_does_not_wait_for_an_answer_to_its_probes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    front = hs.Router(bind="inproc://front")
+    back = hs.Dealer(bind="inproc://back", probe_router=True)
+    async with running("queue", front, back) as device, hs.Rep(connect="inproc://back"):
+        await back.wait_connected()
+        begun = trio.current_time()
+        await device.stop()
+        assert trio.current_time() - begun < 1
+
+
 async def test_pairs_deliver_both_ways() -> None:
     front, back = hs.Pair(bind="inproc://front"), hs.Pair(bind="inproc://back")
     async with (

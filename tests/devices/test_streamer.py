@@ -234,19 +234,26 @@ async def test_who_receives_beside_the_device_has_turns_too(endpoint: str) -> No
         await source.connect(front.endpoints[0])
         beside: list[bytes] = []
         behind: list[bytes] = []
+        arrived = trio.Event()
         async with trio.open_nursery() as nursery:
 
             @nursery.start_soon
             async def take_beside() -> None:
-                while len(beside) < 10:
+                while True:
                     beside.append(await front.recv())
+                    arrived.set()
 
             @nursery.start_soon
             async def take_behind() -> None:
-                while len(behind) < 10:
+                while True:
                     behind.append(await sink.recv())
+                    arrived.set()
 
             for number in range(20):
-                await trio.testing.wait_all_tasks_blocked()
+                await trio.testing.wait_all_tasks_blocked()  # both wait for it
+                arrived = trio.Event()
                 await source.send(b"%d" % number)
+                await arrived.wait()
+            nursery.cancel_scope.cancel()
+        assert len(beside) == len(behind) == 10
         assert sorted(beside + behind, key=int) == [b"%d" % number for number in range(20)]

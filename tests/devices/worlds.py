@@ -37,16 +37,27 @@ async def running(
 
 async def serve(worker: hs.Rep | Theirs, name: bytes, answered: list[int] | None = None) -> None:
     """Answer requests by the worker's name and the request, until cancelled or closed."""
-    async for request in _theirs(worker) if isinstance(worker, Theirs) else worker.multipart():
+    while request := await (_ours(worker) if isinstance(worker, hs.Rep) else _theirs(worker)):
         await worker.send_multipart([name, *request])
         if answered is not None:
             answered[0] += 1
 
 
-async def _theirs(worker: Theirs) -> AsyncIterator[list[bytes]]:
-    # Not in a thread, which could not be cancelled.
+async def _ours(worker: hs.Rep) -> list[bytes]:
+    try:
+        return await worker.recv_multipart()
+    except trio.ClosedResourceError:
+        return []
+
+
+async def _theirs(worker: Theirs) -> list[bytes]:
+    # Neither in a thread, which could not be cancelled, nor by a generator, which would be left
+    # to the garbage collector where it is cancelled outside.
     while not worker.socket.closed:
         try:
-            yield worker.socket.recv_multipart(zmq.NOBLOCK)
+            frames: list[bytes] = worker.socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             await trio.sleep(0.001)
+        else:
+            return frames
+    return []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from hypersocket.devices import ConfigurationError
-from hypersocket.devices.amqp_gateway._load import loads
+from hypersocket.devices import ConfigurationError, topology
+from hypersocket.devices.amqp_gateway._load import load, loads
 
 BROKER = """\
 [broker]
@@ -62,7 +64,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
         GOOD + "[gateway]\nname = 'a,b'\n",
         (
             'g.toml:8: gateway.name = "a,b": this is no name: expected letters, digits, '
-            "'-' and '_'"
+            "'-' and '_', 255 at most"
         ),
     ),
     "linger below zero": (
@@ -239,6 +241,14 @@ MISTAKES: dict[str, tuple[str, str]] = {
         BROKER + "passwort = 'geheim'\n" + OUT + "queue = 'q'\n",
         ("g.toml:3: broker.passwort = (not shown): unknown key; did you mean 'password'?"),
     ),
+    "a null byte in a secret file's name": (
+        BROKER + 'username = "a"\npassword = { file = "a\\u0000b" }\n' + OUT + "queue = 'q'\n",
+        ('g.toml:4: broker.password.file = "a\x00b": cannot read it: embedded null byte'),
+    ),
+    "a list of brokers": (
+        "[[broker]]\npassword = 'geheim'\n" + OUT + "queue = 'q'\n",
+        "g.toml:1: broker = [(not shown)]: expected a table",
+    ),
     "unknown sasl": (
         BROKER + "sasl = 'GSSAPI'\n" + OUT + "queue = 'q'\n",
         ("g.toml:3: broker.sasl = \"GSSAPI\": expected 'PLAIN', 'EXTERNAL' or 'ANONYMOUS'"),
@@ -319,7 +329,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     # The keys of a route
     "a route's name that is none": (
         BROKER + OUT.replace("routes.r", "routes.'a b'"),
-        ("g.toml:3: routes.a b: 'a b' is no name: expected letters, digits, '-' and '_'"),
+        (
+            "g.toml:3: routes.a b: 'a b' is no name: expected letters, digits, '-' and '_', 255"
+            " at most"
+        ),
     ),
     "a route without a kind": (
         BROKER + OUT.replace('kind = "out"\n', ""),
@@ -761,3 +774,73 @@ def told(text: str) -> str:
 @pytest.mark.parametrize(("text", "line"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_told_in_one_line(text: str, line: str) -> None:
     assert told(text) == line
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("broker", "sasl_password"),
+        ("broker", "api_Token"),
+        ("broker", "credentials"),
+        ("gateway", "passphrase"),
+        ("routes.r.properties", "secret"),
+    ],
+)
+def test_what_may_be_a_secret_is_not_shown(table: str, key: str) -> None:
+    """Messages end in logs; the value of a key that is not known may be anything."""
+    text = GOOD + "[gateway]\n[routes.r.properties]\n"
+    wrong = text.replace(f"[{table}]\n", f"[{table}]\n{key} = '${{env:PASSWORD}}'\n")
+    assert f"{table}.{key} = (not shown): unknown key" in told(wrong)
+    assert "geheim" not in told(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "tables and lists are nested more than 32 deep"),
+        ("a" + ".a" * 5000 + " = 1", "tables and lists are nested more than 32 deep"),
+        ("x = " + "9" * 5000, "this is no TOML: Exceeds the limit"),
+    ],
+    ids=["lists", "tables", "digits"],
+)
+def test_what_no_parser_likes(text: str, says: str) -> None:
+    assert told(text).startswith(f"g.toml: {says}")
+
+
+def test_a_variable_that_no_parser_likes() -> None:
+    socket = "{ bind = 'tcp://*:1', options = { rcvhwm = '${env:IT}' } }"
+    text = GOOD.replace('"tcp://127.0.0.1:5555"', socket)
+    with pytest.raises(ConfigurationError) as caught:
+        loads(text, environ={"IT": "[" * 5000})
+    assert caught.value.key == "routes.r.socket.options.rcvhwm"
+
+
+@pytest.mark.parametrize("as_member", [False, True], ids=["include", "config"])
+def test_a_name_that_no_file_can_have(as_member: bool, tmp_path: Path) -> None:
+    path = tmp_path / "g.toml"
+    key = "config" if as_member else "include"
+    line = f'{key} = "a\\u0000b"\n'
+    path.write_text("[gateways.g]\n" + line if as_member else line + GOOD, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="cannot read it: embedded null"):
+        topology.load(path) if as_member else load(path)
+
+
+def test_a_mark_at_the_beginning_is_no_mistake(tmp_path: Path) -> None:
+    """Some editors begin a file of UTF-8 with a byte order mark."""
+    (tmp_path / "map.toml").write_text("[variables]\na = 1\n", encoding="utf-8-sig")
+    path = tmp_path / "g.toml"
+    path.write_text("include = 'map.toml'\n" + GOOD, encoding="utf-8-sig")
+    assert load(path).spec.name == "g"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD + f"[gateway]\nname = '{'x' * 256}'\n",
+        GOOD.replace("routes.r", f"routes.{'x' * 256}"),
+    ],
+    ids=["gateway", "route"],
+)
+def test_names_that_are_too_long_for_topics(text: str) -> None:
+    """A monitor could not tell of them."""
+    assert "255 at most" in told(text)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
@@ -12,7 +14,7 @@ from hypersocket._events import ConnectRetried
 from hypersocket._reasons import DropReason
 from hypersocket._speedups import PipeQueues
 
-from .worlds import eventually
+from .worlds import eventually, joined
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
 
@@ -135,3 +137,32 @@ def test_the_same_bytes_sent_anew_are_another_message() -> None:
             queues.put_back(queues.take_outgoing(10, 100), True)
         assert queues.queued_out == 1
         assert all(reason is DropReason.CONFLATED for reason, _ in queues.dropped)
+
+
+@pytest.mark.parametrize("waits", ["to receive", "to send"])
+async def test_waiting_leaves_nothing_to_the_garbage_collector(here: str, waits: str) -> None:
+    """What a task was woken with would be kept by it, batch upon batch."""
+    rounds = 100
+    async with joined(hypersocket.Pull(rcvhwm=1), hypersocket.Push(sndhwm=1), here) as (pull, push):
+
+        async def send() -> None:
+            for _ in range(rounds):
+                if waits == "to receive":
+                    await trio.testing.wait_all_tasks_blocked()
+                await push.send(bytes(100_000))
+
+        async def receive() -> None:
+            for _ in range(rounds):
+                if waits == "to send":
+                    await trio.testing.wait_all_tasks_blocked()
+                await pull.recv()
+
+        gc.collect()
+        gc.disable()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send)
+                await receive()
+            assert gc.collect() < rounds // 2
+        finally:
+            gc.enable()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import trio
 import trio.testing
@@ -197,6 +199,14 @@ async def test_a_batch_is_spread_over_peers() -> None:
         await push.send_many([b"%d" % n for n in range(6)])
         assert drain(a.recv_nowait) == [b"0", b"2", b"4"]
         assert drain(b.recv_nowait) == [b"1", b"3", b"5"]
+
+
+@pytest.mark.parametrize("most", [sys.maxsize, 1 << 70])
+async def test_recv_many_with_a_bound_beyond_all_bounds(most: int) -> None:
+    async with joined(hs.Pull(), hs.Push()) as (pull, push):
+        await push.send_many([b"1", b"2", b"3"])
+        assert await pull.recv() == b"1"
+        assert await pull.recv_many(max=most) == [b"2", b"3"]
 
 
 async def test_recv_many_takes_what_is_there_up_to_a_multipart_message() -> None:

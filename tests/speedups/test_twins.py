@@ -14,13 +14,14 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hypersocket import _speedups
+from hypersocket import ProtocolError, _speedups
 from hypersocket._reasons import DropReason, Reason
 
 
@@ -242,6 +243,20 @@ class TestDecoder:
         assert decoder.decode(out, ALL) is None
         assert out == [b"hello", [b"ab", b"cd"]]
 
+    @pytest.mark.parametrize("form", FORMS, ids=["pure", "compiled"])
+    @pytest.mark.parametrize("flags", [0, 4])
+    def test_sizes_of_32_bits(self, form: Any, flags: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is no room for more than 2 GiB, more is too large, whatever the bound."""
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "maxsize", 2**31 - 1)
+            one, other = (form.FrameDecoder(2**63 - 1, 100, 2**63 - 1) for _ in range(2))
+        assert one.largest_frame() == 2**31 - 1
+        one.feed(bytes((flags | 2,)) + (2**31 - 1).to_bytes(8, "big"))
+        assert one.decode([], 1) is None
+        other.feed(bytes((flags | 2,)) + (2**31).to_bytes(8, "big"))
+        with pytest.raises(ProtocolError, match="2147483648 bytes announced, 2147483647 allowed"):
+            other.decode([], 1)
+
     @pytest.mark.parametrize(
         "args",
         [(), (1,), (1, 2), (1, 2, 3, 4, 5, 6), ("1", 2, 3), (1, None, 3)],
@@ -320,8 +335,11 @@ class Told:
     def __init__(self) -> None:
         self.log: list[Any] = []
         self.drain = 0  # messages that a flush writes at once, as a link with a free wire does
+        self.supply: list[Any] = []  # what a link delivers as soon as it is told of room
         self.fair: Any = None
         self.balancer: Any = None
+        self.on_flush: Callable[[Any], None] | None = None
+        self.on_room: Callable[[Any], None] | None = None
 
     def pipe_readable(self, pipe: Any) -> None:
         self.log.append(("readable", pipe.number))
@@ -349,12 +367,47 @@ class Link:
 
     def flush(self) -> None:
         self.told.log.append(("flush", self.pipe.number))
+        if self.told.on_flush is not None:
+            self.told.on_flush(self.pipe)
         if self.told.drain and self.pipe.has_outgoing:
             taken = self.pipe.take_outgoing(self.told.drain, ALL)
             self.pipe.written(len(taken), sum(map(size, taken)))
 
     def incoming_room(self) -> None:
         self.told.log.append(("incoming_room", self.pipe.number))
+        if self.told.on_room is not None:
+            self.told.on_room(self.pipe)
+        some = self.told.supply[: self.pipe.room_in]
+        del self.told.supply[: len(some)]
+        self.pipe.deliver(some)
+
+
+class Outlet:
+    """A shorter way to write than the link's."""
+
+    def __init__(self, told: Told, pipe: Any) -> None:
+        self.told = told
+        self.pipe = pipe
+
+    def outgoing(self) -> None:
+        self.told.log.append(("by outlet", self.pipe.number))
+
+
+class Inlet:
+    """Stands between a pipe and its owner."""
+
+    def __init__(self, told: Told, passes_on: bool) -> None:
+        self.told = told
+        self.passes_on = passes_on
+
+    def incoming(self, pipe: Any) -> bool:
+        self.told.log.append(("by inlet", pipe.number))
+        return self.passes_on
+
+
+def own(message: Any) -> Any:
+    """A message that one form may change, with nothing to see for the other."""
+    return message[:] if type(message) is list else message
 
 
 def size(message: Any) -> int:
@@ -381,7 +434,7 @@ PIPES = {form: pipe_class(form) for form in FORMS}
 PROPERTIES = [
     *("room_out", "queued_in", "queued_out", "flushed", "readable", "holds_input", "has_outgoing"),
     *("messages_in", "messages_out", "bytes_in", "bytes_out", "connected", "closing", "gone"),
-    *("sndhwm", "rcvhwm", "drop_at_end"),
+    *("sndhwm", "rcvhwm", "drop_at_end", "shares", "in_turn", "routing_id"),
 ]
 
 
@@ -394,7 +447,8 @@ class Model:
         self.told = Told()
         self.pipes = [PIPES[form](self.told, number, *hwms, conflate) for number in range(count)]
         self.in_flight: list[list[Any]] = [[] for _ in self.pipes]
-        self.fair = self.told.fair = form.FairQueue()
+        self.waiters: deque[Any] = deque()
+        self.fair = self.told.fair = form.FairQueue(self.waiters)
         self.balancer = self.told.balancer = form.LoadBalancer(immediate)
         for pipe in self.pipes:
             self.balancer.add(pipe)
@@ -404,6 +458,8 @@ class Model:
         return (
             [[getattr(pipe, name) for name in PROPERTIES] for pipe in self.pipes],
             [(pipe.count_room(), pipe.count_incoming(), pipe.link is None) for pipe in self.pipes],
+            [None if (behind := pipe.next_ready) is None else behind.number for pipe in self.pipes],
+            len(self.fair),
             len(self.balancer),
             self.balancer.immediate,
             None if source is None else source.number,
@@ -460,8 +516,22 @@ class Model:
 
     def do_deliver(self, pipe: Any, some: list[Any]) -> Any:
         room = pipe.room_in
-        pipe.deliver(some[:room])
+        pipe.deliver([own(message) for message in some[:room]])
         return room
+
+    def do_supply(self, pipe: Any, some: list[Any]) -> None:
+        self.told.supply += map(own, some)
+
+    def do_inlet(self, pipe: Any, which: str) -> None:
+        made = {"fair": self.fair, "passes on": Inlet(self.told, True), "none": None}
+        pipe.inlet = made.get(which, Inlet(self.told, False))
+
+    def do_outlet(self, pipe: Any, given: bool) -> None:
+        pipe.outlet = Outlet(self.told, pipe) if given else None
+
+    def do_wait(self, pipe: Any, count: int) -> None:
+        self.waiters.clear()
+        self.waiters.extend(range(count))
 
     def do_recv(self, pipe: Any) -> Any:
         return pipe.recv()
@@ -483,6 +553,9 @@ class Model:
 
     def do_drain(self, pipe: Any, count: int) -> None:
         self.told.drain = count
+
+    def do_fair_remove(self, pipe: Any) -> None:
+        self.fair.remove(pipe)
 
     def do_fair_take(self, pipe: Any) -> Any:
         return self.fair.take()
@@ -540,10 +613,16 @@ operations = st.one_of(
     op("set", st.sampled_from(["closing", "gone", "connected"]), st.booleans()),
     op("set", st.just("drop_at_end"), st.sampled_from(list(DropReason))),
     op("drain", st.integers(0, 3)),
+    op("supply", many),
+    op("inlet", st.sampled_from(["none", "fair", "fair", "passes on", "swallows"])),
+    op("outlet", st.booleans()),
+    op("wait", st.integers(0, 1)),
+    op("set", st.just("shares"), st.booleans()),
+    op("fair_remove"),
     op("fair_take"),
     op("fair_singles", st.integers(1, 4)),
     op("fair_take"),
-    op("fair_singles", st.integers(1, 4)),
+    op("fair_singles", st.sampled_from([1, 2, 3, 4, 1000, sys.maxsize])),
     op("next"),
     op("balanced", any_message),
     op("balanced", any_message),
@@ -551,6 +630,31 @@ operations = st.one_of(
     op("add"),
     op("remove"),
 )
+
+
+queue_steps = st.one_of(
+    st.tuples(st.just("put"), small),
+    st.tuples(st.just("put"), st.lists(small, min_size=2, max_size=3)),
+    st.tuples(st.just("put many"), st.integers(1, 5000)),
+    st.tuples(st.just("take"), st.integers(1, 3)),
+    st.tuples(st.just("take"), st.integers(1, 5000)),
+    st.tuples(st.just("count_singles"), st.sampled_from([0, 1, 2, 5, 5000, sys.maxsize])),
+    st.tuples(st.just("take_some"), st.one_of(st.integers(0, 5), st.integers(0, 10_000))),
+    st.tuples(st.just("drop"), st.one_of(st.integers(0, 5), st.integers(0, 10_000))),
+    st.tuples(st.just("put_first"), st.lists(small, max_size=3)),
+    st.tuples(st.just("clear"), st.none()),
+)
+
+
+def step(queue: Any, name: str, value: Any) -> Any:
+    """One call, or several of the same; returns what came of it."""
+    if name == "put many":
+        return [queue.put(b"%d" % number) for number in range(value)]
+    if name == "take":
+        return [outcome(queue.take) for _ in range(value)]
+    if name == "clear":
+        return queue.clear()
+    return getattr(queue, name)(value)
 
 
 class TestQueues:
@@ -577,6 +681,20 @@ class TestQueues:
         for name, number, *args in [*before, *steps]:
             assert compiled.do(name, number, *args) == plain.do(name, number, *args)
             assert compiled.seen() == plain.seen()
+
+    @settings(max_examples=200)
+    @given(st.lists(queue_steps, min_size=20, max_size=60))
+    @example([("put many", 3), ("take", 1), ("count_singles", sys.maxsize)])
+    def test_one_queue(self, steps: list[tuple[str, Any]]) -> None:
+        plain, compiled = (form.Queue() for form in FORMS)
+        for name, value in steps:
+            if name in {"take_some", "drop"}:
+                value = min(value, len(plain))  # they have to be there
+            results = [step(queue, name, value) for queue in (plain, compiled)]
+            assert results[1] == results[0]
+            assert len(compiled) == len(plain)
+            waiting = range(len(plain))
+            assert [compiled.look(at) for at in waiting] == [plain.look(at) for at in waiting]
 
     @pytest.mark.parametrize("seed", range(4))
     def test_long_queues(self, seed: int) -> None:
@@ -643,50 +761,133 @@ class TestQueues:
 # --- the short ways -------------------------------------------------------------------------------
 
 
-class Call:
-    """One socket's short ways, and slow ones that only say that they were taken."""
+class Bytes(bytes):
+    """Not exactly bytes."""
 
-    def __init__(self, form: Any, left: int) -> None:
-        self.model = Model(form, 2, (2, 2), False, False)
+
+class List(list[Any]):
+    """Not exactly a list."""
+
+
+class Text(str):
+    """Not exactly a string."""
+
+    __slots__ = ()
+
+
+class Call:
+    """One socket's short ways, of all kinds, and slow ones that only say that they were taken."""
+
+    def __init__(self, form: Any, left: int, hwm: int) -> None:
+        self.model = Model(form, 3, (hwm, hwm), False, False)
+        self.told = self.model.told
+        self.told.on_room = self.lose
+        self.told.on_flush = self.give_up
+        self.losing = self.giving_up = self.failing = False
         self.budget = form.Budget(left)
         self.senders: deque[Any] = deque()
         self.receivers: deque[Any] = deque()
-        self.sending = form.SendPath(self.model.balancer, self.senders, self.budget, self.slow_send)
+        self.peers = {b"%d" % pipe.number: pipe for pipe in self.model.pipes}
+        for name, pipe in self.peers.items():
+            pipe.routing_id = name
+        self.tree = form.PrefixTree()  # who wants what is published
+        self.wanted = form.PrefixTree()  # what is to be received
+        send = (self.senders, self.budget, self.slow_send)
+        self.sending = {
+            "plain": form.SendPath(self.model.balancer, *send),
+            "multipart": form.MultipartSendPath(self.model.balancer, *send),
+            "routed": form.RoutedSendPath(self.peers, *send),
+            "publish": form.PublishPath(self.matches, *send, False),
+            "publish multipart": form.PublishPath(self.matches, *send, True),
+        }
         self.head: list[Any] = []
-        self.to_come: list[tuple[int, Any]] = []
-        self.receiving = form.ReceivePath(
-            self.model.fair, self.head, self.receivers, self.budget, self.slow_recv, self.refill
+        self.to_come: list[tuple[int, Any, str]] = []
+        self.late: deque[Any] = deque()
+        self.lost: dict[Any, bytes] = {}
+        receive = (
+            *(self.model.fair, self.head, self.receivers, self.budget, self.slow_recv),
+            self.refill,
         )
+        self.receiving = {
+            "plain": form.ReceivePath(*receive),
+            "multipart": form.MultipartReceivePath(*receive),
+            "filtered": form.FilteredReceivePath(*receive, covers=self.covers),
+            "filtered multipart": form.FilteredMultipartReceivePath(*receive, covers=self.covers),
+            "routed": form.RoutedReceivePath(*receive, late=self.late, lost=self.lost),
+        }
+
+    # What they call
 
     def refill(self) -> None:
-        self.model.told.log.append("refill")
+        self.told.log.append("refill")
         if self.to_come:
-            pipe, message = self.to_come.pop()
-            self.model.do("deliver", pipe, [message])
+            number, message, also = self.to_come.pop()
+            self.do_deliver(number, [message])
+            if also == "closed":
+                self.do_open(True, False)
+            elif also == "waited for":
+                self.receivers.append(0)
+            elif also == "taken":
+                self.head.append(b"taken")
+
+    def matches(self, topic: bytes) -> Any:
+        self.told.log.append(("matches", topic))
+        return self.tree.matches(topic)
+
+    def covers(self, topic: bytes) -> bool:
+        if self.failing:
+            raise ZeroDivisionError("covers")
+        found: bool = self.wanted.covers(topic)
+        return found
+
+    def lose(self, pipe: Any) -> None:
+        """A connection ends as there is room again: its name is no longer its own."""
+        if self.losing:
+            self.lost[pipe] = pipe.routing_id
+            pipe.routing_id = b"ended"
+
+    def give_up(self, pipe: Any) -> None:
+        """A connection proves broken as it is written: it has no subscriptions any more."""
+        if self.giving_up:
+            for topic in list(self.tree):
+                self.tree.discard(topic, pipe, ALL)
 
     async def slow_send(self, data: Any) -> Any:
-        self.model.told.log.append(("slow send", data))
+        self.told.log.append(("slow send", data))
 
     async def slow_recv(self) -> Any:
-        self.model.told.log.append(("slow recv", self.head[:]))
+        self.told.log.append(("slow recv", self.head[:]))
         self.head.clear()
         return b"slow"
+
+    # What is done to them
 
     def do(self, name: str, *args: Any) -> Any:
         return outcome(lambda: getattr(self, f"do_{name}")(*args))
 
-    def do_send(self, data: Any) -> Any:
-        return finish(self.sending.call(data))
+    def do_send(self, way: str, data: Any) -> Any:
+        data = own(data)
+        result = finish(self.sending[way].call(data))
+        if type(data) is list:
+            data.append(b"changed afterwards")
+        return result
 
-    def do_recv(self) -> Any:
-        return finish(self.receiving)
+    def do_recv(self, way: str) -> Any:
+        return finish(self.receiving[way])
 
-    def do_forget(self, data: Any) -> None:
-        self.sending.call(data)  # never awaited: it has done nothing
+    def do_forget(self, way: str, data: Any) -> None:
+        self.sending[way].call(data)  # never awaited: it has done nothing
+
+    def do_twice(self, way: str, data: Any) -> Any:
+        call = self.sending[way].call(own(data))
+        finish(call)
+        return outcome(lambda: finish(call))
 
     def do_open(self, sending: bool, receiving: bool) -> None:
-        self.sending.is_open = sending
-        self.receiving.is_open = receiving
+        for path in self.sending.values():
+            path.is_open = sending
+        for path in self.receiving.values():
+            path.is_open = receiving
 
     def do_budget(self, left: int) -> None:
         self.budget.left = left
@@ -697,24 +898,56 @@ class Call:
         self.receivers.clear()
         self.receivers.extend(range(receivers))
 
+    def do_pipe(self, name: str, *args: Any) -> Any:
+        return self.model.do(name, *args)
+
     def do_deliver(self, number: int, some: list[Any]) -> Any:
         return self.model.do("deliver", number, some)
 
-    def do_come(self, number: int, message: Any) -> None:
-        self.to_come.append((number, message))
+    def do_flood(self, number: int, count: int) -> Any:
+        return self.model.do("deliver", number, [b"unwanted"] * count)
+
+    def do_come(self, number: int, message: Any, also: str) -> None:
+        self.to_come.append((number, message, also))
 
     def do_take(self, number: int) -> Any:
         taken = self.model.do("take", number, ALL, ALL)
         self.model.do("written", number, len(taken))
         return taken
 
+    def do_subscribe(self, number: int, topic: bytes) -> Any:
+        return self.tree.add(topic, self.model.pipes[number])
+
+    def do_unsubscribe(self, number: int, topic: bytes) -> Any:
+        return self.tree.discard(topic, self.model.pipes[number])
+
+    def do_want(self, topic: bytes, wanted: bool) -> Any:
+        return (self.wanted.add if wanted else self.wanted.discard)(topic, "we")
+
+    def do_late(self, message: Any) -> None:
+        self.late.append(own(message))
+
+    def do_switch(self, name: str, value: bool) -> None:
+        if name == "inverted":
+            self.receiving["filtered"].inverted = value
+            self.receiving["filtered multipart"].inverted = value
+        elif name == "is_plain":
+            self.sending["publish"].is_plain = value
+            self.sending["publish multipart"].is_plain = value
+        else:
+            setattr(self, name, value)
+
     def seen(self) -> Any:
+        paths = [*self.sending.values(), *self.receiving.values()]
         return (
             self.model.seen(),
             self.budget.left,
             self.head,
-            self.sending.is_open,
-            self.receiving.is_open,
+            list(self.late),
+            [(pipe.number, name) for pipe, name in self.lost.items()],
+            list(self.tree),
+            [path.is_open for path in paths],
+            [getattr(path, "is_plain", getattr(path, "inverted", None)) for path in paths],
         )
 
 
@@ -732,36 +965,184 @@ def finish(awaitable: Any) -> Any:
     raise AssertionError("it has suspended")
 
 
+topics = st.text("ab", max_size=2).map(str.encode)
+addressed = st.lists(small, min_size=1, max_size=3).flatmap(
+    lambda rest: st.sampled_from([b"0", b"1", b"2", b"nobody"]).map(lambda name: [name, *rest])
+)
+no_messages = st.sampled_from(
+    [
+        *(bytearray(b"a"), "text", None, (b"0", b"a"), [], [b"0"], [b"0", None], [["0"], b"a"]),
+        *([b"0", bytearray(b"a")], Bytes(b"a"), List([b"0", b"a"]), [Bytes(b"0"), b"a"]),
+    ]
+)
+any_data = st.one_of(any_message, addressed, no_messages)
+out_ways = st.sampled_from(["plain", "multipart", "routed", "publish", "publish multipart"])
+in_ways = st.sampled_from(["plain", "multipart", "filtered", "filtered multipart", "routed"])
+numbers = st.integers(0, 2)
+any_in = st.lists(st.one_of(any_message, topics, st.just(b"unwanted")), max_size=5)
+
 paths = st.one_of(
-    st.tuples(st.just("send"), any_message),
-    st.tuples(st.just("send"), any_message),
-    st.tuples(st.just("send"), st.sampled_from([bytearray(b"a"), "text", None])),
-    st.tuples(st.just("recv")),
-    st.tuples(st.just("recv")),
-    st.tuples(st.just("come"), st.integers(0, 3), any_message),
-    st.tuples(st.just("forget"), any_message),
+    *[st.tuples(st.just("send"), out_ways, any_data) for _ in range(4)],
+    *[st.tuples(st.just("recv"), in_ways) for _ in range(4)],
+    st.tuples(st.just("twice"), out_ways, any_data),
+    st.tuples(st.just("come"), numbers, any_message, st.sampled_from(["", "", "closed"])),
+    st.tuples(st.just("come"), numbers, any_message, st.sampled_from(["waited for", "taken"])),
+    st.tuples(st.just("forget"), out_ways, any_message),
     st.tuples(st.just("open"), st.booleans(), st.booleans()),
-    st.tuples(st.just("budget"), st.integers(-1, 4)),
+    st.tuples(st.just("open"), st.just(True), st.just(True)),
+    st.tuples(st.just("budget"), st.integers(-1, 40)),
     st.tuples(st.just("wait"), st.integers(0, 1), st.integers(0, 1)),
-    st.tuples(st.just("deliver"), st.integers(0, 1), many),
-    st.tuples(st.just("take"), st.integers(0, 1)),
+    st.tuples(st.just("wait"), st.just(0), st.just(0)),
+    st.tuples(st.just("deliver"), numbers, any_in),
+    st.tuples(st.just("deliver"), numbers, any_in),
+    st.tuples(st.just("flood"), numbers, st.sampled_from([255, 256, 257, 600])),
+    st.tuples(st.just("take"), numbers),
+    st.tuples(st.just("subscribe"), numbers, topics),
+    st.tuples(st.just("subscribe"), numbers, topics),
+    st.tuples(st.just("unsubscribe"), numbers, topics),
+    st.tuples(st.just("want"), topics, st.booleans()),
+    st.tuples(st.just("late"), addressed),
+    st.tuples(
+        st.just("switch"),
+        st.sampled_from(["inverted", "is_plain", "losing", "giving_up", "failing"]),
+        st.booleans(),
+    ),
+    # What else happens to their pipes.
+    st.tuples(
+        st.just("pipe"),
+        st.sampled_from(["connect", "hold", "release", "add", "remove", "fair_remove"]),
+        numbers,
+    ),
+    st.tuples(
+        st.just("pipe"), st.just("disconnect"), numbers, st.sampled_from(["put back", "lost"])
+    ),
+    st.tuples(st.just("pipe"), st.just("inlet"), numbers, st.sampled_from(["none", "fair"])),
+    st.tuples(st.just("pipe"), st.just("outlet"), numbers, st.booleans()),
+    st.tuples(st.just("pipe"), st.just("supply"), numbers, any_in),
+    st.tuples(st.just("pipe"), st.just("drain"), numbers, st.integers(0, 3)),
+    st.tuples(
+        *(st.just("pipe"), st.just("set"), numbers),
+        *(st.sampled_from(["closing", "gone", "shares"]), st.booleans()),
+    ),
 )
 
 
 class TestPaths:
-    @settings(max_examples=200)
-    @given(st.integers(0, 20), st.lists(paths, max_size=40))
-    def test_any_calls(self, left: int, steps: list[Any]) -> None:
-        plain, compiled = (Call(form, left) for form in FORMS)
-        for name, *args in [("open", True, True), *steps]:
+    @settings(max_examples=600)
+    @given(
+        st.integers(0, 40),
+        st.sampled_from([0, 1, 2, 5]),
+        st.booleans(),
+        st.lists(paths, min_size=20, max_size=60),
+    )
+    def test_any_calls(self, left: int, hwm: int, connected: bool, steps: list[Any]) -> None:
+        plain, compiled = (Call(form, left, hwm) for form in FORMS)
+        before = [("pipe", "connect", number) for number in range(3)] if connected else []
+        for name, *args in [*before, ("open", True, True), *steps]:
             assert compiled.do(name, *args) == plain.do(name, *args)
             assert compiled.seen() == plain.seen()
 
     @pytest.mark.parametrize("form", FORMS, ids=["pure", "compiled"])
     def test_calls_have_a_coroutines_methods(self, form: Any) -> None:
-        calls = Call(form, 1)
-        for each in (calls.sending.call(b"a"), calls.receiving):
+        calls = Call(form, 1, 2)
+        sent = [path.call(b"a") for path in calls.sending.values()]
+        for each in (*sent, *calls.receiving.values()):
             for name in ("send", "throw"):
                 with pytest.raises(TypeError, match="to be awaited"):
                     getattr(each, name)(None)
             assert each.close() is None
+
+    @pytest.mark.parametrize("form", FORMS, ids=["pure", "compiled"])
+    def test_what_a_socket_inherits(self, form: Any) -> None:
+        class Socket(form.ShortWays):  # type: ignore[misc]
+            def __init__(self) -> None:
+                calls = Call(form, 1, 2)
+                self._send_path = calls.sending["plain"]
+                self._send_multipart_path = calls.sending["multipart"]
+                self._receive_path = calls.receiving["plain"]
+                self._receive_multipart_path = calls.receiving["multipart"]
+                self._own = 1
+
+            def _set_public(self, name: str, value: Any) -> None:
+                asked.append(name)
+                self._set_plainly(name, value)
+
+        asked: list[str] = []
+        socket = Socket()
+        assert (socket._own, asked) == (1, [])
+        socket.public = 2
+        socket.öffentlich = 3
+        assert (socket.public, asked) == (2, ["public", "öffentlich"])
+        assert socket.short_recv() is socket._receive_path
+        assert socket.short_recv_multipart() is socket._receive_multipart_path
+        assert (
+            type(socket.short_send(b"a")) is type(socket.short_send_multipart([])) is form.SendCall
+        )
+        del socket._own, socket.public
+        assert not hasattr(socket, "_own")
+        assert not hasattr(socket, "public")
+
+    @pytest.mark.parametrize("form", FORMS, ids=["pure", "compiled"])
+    @pytest.mark.parametrize("name", ["", Text("_a"), Text("a"), 5, None, b"_b"])
+    def test_odd_names_of_attributes(self, form: Any, name: Any) -> None:
+        class Socket(form.ShortWays):  # type: ignore[misc]
+            def _set_public(self, name: str, value: Any) -> None:
+                self._set_plainly(name, value)
+
+        socket = Socket()
+        if isinstance(name, str):
+            setattr(socket, name, 1)
+            assert getattr(socket, name) == 1
+        else:
+            with pytest.raises(TypeError, match="attribute name must be string"):
+                Socket.__setattr__(socket, name, 1)
+
+    def test_what_is_no_message_is_read_as_none(self) -> None:
+        """A transport from outside may deliver anything: compiled, that must not go unchecked."""
+        for way in ("multipart", "routed"):
+            calls = Call(core, 10, 0)
+            calls.do_open(True, True)
+            calls.model.pipes[0].deliver([(b"a", b"b")])
+            with pytest.raises(TypeError):
+                calls.do_recv(way)
+
+
+# --- subscriptions --------------------------------------------------------------------------------
+
+prefixes = st.one_of(
+    st.text("ab", max_size=5).map(str.encode),
+    st.text("ab", max_size=5).map(str.encode),
+    st.sampled_from([b"\0", b"\xff", b"abab" * 20, b"abab" * 20 + b"b"]),
+)
+holders = st.sampled_from(["x", "y", "z", 0, b"0", None])
+tree_steps = st.one_of(
+    st.tuples(st.just("add"), prefixes, holders),
+    st.tuples(st.just("add"), prefixes, holders),
+    st.tuples(st.just("discard"), prefixes, holders),
+    st.tuples(st.just("discard"), prefixes, holders, st.sampled_from([0, 1, 2, ALL, 1 << 70])),
+    st.tuples(st.just("look"), prefixes, prefixes),
+    st.tuples(st.just("add"), prefixes, st.just([])),  # cannot hold anything
+)
+
+
+def look(tree: Any, data: bytes) -> Any:
+    """All that a tree says of some bytes; who holds a prefix of them also in the same order."""
+    return list(tree.matches(data)), tree.covers(data), tree.holders(data)
+
+
+class TestPrefixTree:
+    @settings(max_examples=300)
+    @given(st.lists(tree_steps, min_size=20, max_size=60))
+    def test_any_operations(self, steps: list[tuple[Any, ...]]) -> None:
+        plain, compiled = (form.PrefixTree() for form in FORMS)
+        before = plain.matches(b"ab"), compiled.matches(b"ab")
+        for name, *args in steps:
+            if name == "look":
+                for data in (*args, args[0] + args[1]):
+                    assert look(compiled, data) == look(plain, data)
+            else:
+                expected = outcome(partial(getattr(plain, name), *args))
+                assert outcome(partial(getattr(compiled, name), *args)) == expected
+            assert list(compiled) == list(plain)
+            assert len(compiled) == len(plain)
+            assert before[1] == before[0]

@@ -137,7 +137,10 @@ MISTAKES = {
     ),
     "a name that is none": (
         QUEUE.replace("devices.q", 'devices."a.b"'),
-        "t.toml:1: devices.a.b: 'a.b' is no name: expected letters, digits, '-' and '_'",
+        (
+            "t.toml:1: devices.a.b: 'a.b' is no name: expected letters, digits, '-' and '_', 255"
+            " at most"
+        ),
     ),
     # Values
     "unknown kind": (
@@ -563,6 +566,40 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}: cannot read it: it is not UTF-8 text"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("title = " + "[" * 5000 + "]" * 5000, "tables and lists are nested more than 32 deep"),
+        ("a" + ".a" * 5000 + " = 1", "tables and lists are nested more than 32 deep"),
+        ("title = " + "9" * 5000, "this is no TOML: Exceeds the limit"),
+    ],
+    ids=["lists", "tables", "digits"],
+)
+def test_what_no_parser_likes(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TopologyError) as caught:
+        topology.load(path)
+    assert str(caught.value).startswith(f"{path}: {told}")
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text('include = "a\\u0000b"\n' + QUEUE, encoding="utf-8")
+    with pytest.raises(TopologyError) as caught:
+        topology.load(path)
+    assert caught.value.key == "include"
+    assert "cannot read it: embedded null" in str(caught.value)
+
+
+def test_a_mark_at_the_beginning_is_no_mistake(tmp_path: Path) -> None:
+    """Some editors begin a file of UTF-8 with a byte order mark."""
+    (tmp_path / "map.toml").write_text("[variables]\na = 1\n", encoding="utf-8-sig")
+    path = tmp_path / "t.toml"
+    path.write_text("include = 'map.toml'\n" + QUEUE, encoding="utf-8-sig")
+    assert list(topology.load(path).devices) == ["q"]
+
+
 def test_a_wrong_address_map_is_the_one_that_is_named(tmp_path: Path) -> None:
     (tmp_path / "map.toml").write_text("[variables]\na = 1\n\n[devices.x]\n")
     path = tmp_path / "t.toml"
@@ -604,8 +641,31 @@ def test_only_names_what_is_there() -> None:
 
 
 def test_there_has_to_be_something_to_run() -> None:
-    with pytest.raises(TopologyError, match="there is no device or gateway to run"):
+    with pytest.raises(TopologyError) as caught:
         topology.loads("[sockets.c]\ntype = 'REQ'\nconnect = 'tcp://h:1'\n").select([])
+    assert str(caught.value) == "topology: devices: there is no device or gateway to run"
+
+
+def test_names_that_are_too_long_for_topics() -> None:
+    """A monitor could not tell of them."""
+    long = "x" * 256
+    text = QUEUE + f"part = '{long}'\n" + QUEUE.replace(".q]", f".{long}]")
+    with pytest.raises(TopologyError) as caught:
+        topology.loads(text)
+    assert [problem.key for problem in caught.value.problems] == [
+        "devices.q.part",
+        f"devices.{long}",
+    ]
+    assert all("255 at most" in problem.text for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize("key", ["password", "frontend.options.plain_password", "api_Token"])
+def test_what_may_be_a_secret_is_not_shown(key: str) -> None:
+    """Messages end in logs; the value of a key that is not known may be anything."""
+    with pytest.raises(TopologyError) as caught:
+        topology.loads(QUEUE + f"{key} = '${{env:IT}}'\n", environ={"IT": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert f"devices.q.{key} = (not shown): " in str(caught.value)
 
 
 def test_a_socket_that_is_not_there() -> None:

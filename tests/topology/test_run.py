@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import hypersocket as hs
-from hypersocket.devices import topology
+from hypersocket.devices import DeviceResult, topology
 from hypersocket.devices.topology import DeviceFailed, Running, Topology, TopologyError
 from hypersocket.devices.topology._restarts import Pauses
 
@@ -32,13 +34,24 @@ backend.bind = "inproc://{name}-out"
 ONE, TWO = STREAMER.format(name="one"), STREAMER.format(name="two")
 
 
+GATEWAY = """
+[gateways.gw]
+linger = 0
+monitor = { bind = "inproc://gw-monitor" }
+monitor_interval = 0.01
+broker.url = "amqp://127.0.0.1:1"
+routes.r = { kind = "out", queue = "q", socket = "inproc://gw-in" }
+"""
+"""A broker that is not there is tried again."""
+
+
 @asynccontextmanager
 async def running(what: Topology | str, **how: Any) -> AsyncIterator[Running]:
     """A topology that runs, and is stopped gracefully at the end."""
     loaded = what if isinstance(what, Topology) else topology.loads(what)
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            run = partial(topology.run, loaded, signals=False, **how)
+            run = partial(topology.run, loaded, **{"signals": False, **how})
             one: Running = await nursery.start(run)
             yield one
             one.stop_soon()
@@ -224,12 +237,46 @@ async def test_what_cannot_be_delivered_is_told(
         one.stop_soon()
         await one.wait_state("one", "stopped")
         result = one.children["one"].result
-        assert result is not None
+        assert isinstance(result, DeviceResult)
         lost = result.undelivered + result.unread + result.unwritten
         # What was not taken is with the source still.
         assert lost + source.stats().queued_out == 10
     assert lost
     assert "could not be delivered" in caplog.text
+
+
+async def test_the_end_does_not_wait_for_linger_twice(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Once by the device and once more by its sockets."""
+    text = ONE.replace('backend.bind = "inproc://one-out"', 'backend.connect = "inproc://nobody"')
+    async with hs.Push(connect="inproc://one-in") as source, running(text) as one:
+        await source.send(b"x")
+        begun = trio.current_time()
+        one.stop_soon()
+        await one.wait_state("one", "stopped")
+        assert trio.current_time() - begun < 6.5
+        result = one.children["one"].result
+        assert isinstance(result, DeviceResult)
+        assert result.unwritten == 1
+
+
+async def test_who_looks_on_does_not_hold_up_the_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Copies that nobody takes are waited for within the device's linger, and hardly longer."""
+    text = ONE + 'capture = { type = "PUSH", connect = "inproc://nobody" }\n'
+    async with (
+        hs.Push(connect="inproc://one-in") as source,
+        hs.Pull(connect="inproc://one-out") as sink,
+        running(text) as one,
+    ):
+        await source.send(b"x")
+        assert await sink.recv() == b"x"
+        begun = trio.current_time()
+        one.stop_soon()
+        await one.wait_state("one", "stopped")
+        assert trio.current_time() - begun < 6.5
 
 
 # Reloading
@@ -344,6 +391,26 @@ async def test_stopping_while_a_change_is_under_way() -> None:
     assert {at.state for at in one.status().values()} == {"stopped"}
 
 
+async def test_stopping_while_a_configuration_service_is_waited_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    source = topology.Source(path="inproc://nobody", name="", timeout=3600)
+    async with running(replace(topology.loads(ONE), source=source)) as one:
+        done: list[str] = []
+
+        async def reload() -> None:
+            done.extend(await one.reload())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reload)
+            await wait_all_tasks_blocked()
+            begun = trio.current_time()
+            one.stop_soon()
+            await one.wait_state("one", "stopped")
+        assert trio.current_time() - begun < 10
+        assert done == ["everything is being stopped"]
+
+
 # Signals, which go to this process
 
 
@@ -372,6 +439,22 @@ async def test_signals(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
             os.kill(os.getpid(), signal.SIGTERM)
     assert "SIGTERM: stopping" in caplog.text
     assert "two: stopped, with nothing left undelivered" in caplog.text
+
+
+async def test_whatever_goes_wrong_when_reading_again_what_runs_runs_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    path = tmp_path / "t.toml"
+    path.write_text(ONE)
+    async with running(topology.load(path), signals=True):
+        monkeypatch.setattr("hypersocket.devices.topology._run.load", fail)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: "could not be read again" in caplog.text)
+        assert "ZeroDivisionError" in caplog.text
+        await passes("one")
 
 
 async def test_a_second_signal_does_not_wait(caplog: pytest.LogCaptureFixture) -> None:
@@ -409,9 +492,44 @@ async def test_monitor_and_metrics() -> None:
         assert 'device="two"' not in page  # which has no metrics
         assert await one.reload(topology.loads(ONE + TWO)) == ["one was stopped and started anew"]
         assert one.metrics_urls == ()
-        with pytest.raises(OSError, match="refused"):
-            await trio.to_thread.run_sync(_fetch, url)
+        with pytest.raises(OSError, match="refused"):  # at once, not some time later
+            socket.create_connection(("127.0.0.1", int(url.split(":")[2].partition("/")[0])))
         await passes("one")
+
+
+async def test_a_mistake_of_the_monitor_does_not_end_the_device(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("hypersocket.management.Feed._publish_stats", fail)
+    async with running(ONE + 'monitor = "inproc://monitor"\n') as one:
+        await until(lambda: "the monitor feed of 'one' failed" in caplog.text)
+        await passes("one")
+        assert one.status()["one"].restarts == 0
+
+
+async def test_a_mistake_of_the_monitor_does_not_end_a_gateway(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("hypersocket.management.Feed._publish_stats", fail)
+    async with running(GATEWAY) as one:
+        await until(lambda: "the monitor feed of 'gw' failed" in caplog.text)
+        status = one.status()["gw"]
+        assert (status.state, status.restarts) == ("running", 0)
+
+
+async def test_who_looks_on_does_not_hold_up_the_end_of_a_gateway(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    text = GATEWAY.replace('bind = "inproc://gw-monitor"', 'connect = "inproc://nobody"')
+    async with running(text) as one:
+        opened = one.children["gw"].opened
+        assert opened["monitor"].linger < opened["r"].linger
 
 
 def _fetch(url: str) -> str:
@@ -432,8 +550,11 @@ async def test_metrics_at_an_address_in_use() -> None:
     pytest.importorskip("prometheus_client")
     async with hs.Pull(bind="tcp://127.0.0.1:*") as taken:
         address = taken.endpoints[0].removeprefix("tcp://")
-        with pytest.raises(hs.AddressInUse):
-            await topology.run(topology.loads(ONE), metrics=address, signals=False)
+        async with hs.Push(connect="inproc://one-in", linger=0) as source:
+            await source.send(b"x")
+            with pytest.raises(hs.AddressInUse):
+                await topology.run(topology.loads(ONE), metrics=address, signals=False)
+            assert source.stats().queued_out == 1  # nobody was let in, to lose it
 
 
 async def test_reloading_loses_nothing_on_its_way_through(tmp_path: Path) -> None:

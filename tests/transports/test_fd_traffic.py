@@ -19,6 +19,8 @@ import trio.testing
 import hypersocket as hs
 from hypersocket import events as ev
 from hypersocket.transports import _fd_traffic, _poller, _waits
+from hypersocket.transports._acceptor import Acceptor
+from hypersocket.transports._traffic import End
 from hypersocket.zmtp import Connection
 from hypersocket.zmtp import HandshakeSucceeded as ShookHands
 
@@ -40,7 +42,8 @@ class Peer:
         self.conn = Connection(kind, as_server=False, now=0.0)
 
     @classmethod
-    async def connect(cls, where: hs.Socket, kind: str, **buffers: int) -> Peer:
+    async def dial(cls, where: hs.Socket, kind: str, **buffers: int) -> Peer:
+        """Connected, with no word said."""
         scheme, _, address = where.endpoints[0].partition("://")
         family = socket.AF_UNIX if scheme == "ipc" else socket.AF_INET
         sock = trio.socket.socket(family, socket.SOCK_STREAM)
@@ -48,8 +51,12 @@ class Peer:
             sock.setsockopt(socket.SOL_SOCKET, getattr(socket, name), size)
         host, _, port = address.rpartition(":")
         await sock.connect(address if scheme == "ipc" else (host, int(port)))
-        self = cls(sock, kind)
-        await sock.send(self.conn.data_to_send())
+        return cls(sock, kind)
+
+    @classmethod
+    async def connect(cls, where: hs.Socket, kind: str, **buffers: int) -> Peer:
+        self = await cls.dial(where, kind, **buffers)
+        await self.sock.send(self.conn.data_to_send())
         while not any(isinstance(one, ShookHands) for one in await self.events()):
             pass
         await where.wait_connected()
@@ -132,6 +139,74 @@ async def test_both_at_once(tmp_path: Path) -> None:
         await settle()
         assert [await pair.recv(), await pair.recv()] == [b"1", b"2"]
         await next_event(events, ev.Disconnected)
+
+
+# Ending within the handshake
+
+
+async def test_an_end_while_the_handshake_comes_in(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is established, nor polled, for one who was ended as the last bytes came."""
+    next_events = Connection.next_events
+    ended = False
+
+    def end_first(conn: Connection, *args: Any) -> Any:
+        nonlocal ended
+        happened = next_events(conn, *args)
+        if conn is not peer.conn and not ended and happened:
+            assert isinstance(happened[0], ShookHands)
+            (binding,) = pull._host.bound.values()
+            assert isinstance(binding, Acceptor)
+            (session,) = binding._sessions
+            session.end(End(hs.Reason.CLOSED_BY_US))
+            ended = True
+        return happened
+
+    async with hs.Pull(bind=endpoint) as pull:
+        monkeypatch.setattr(Connection, "next_events", end_first)
+        peer = await Peer.dial(pull, "PUSH")
+        await peer.sock.send(peer.conn.data_to_send())
+        happened: Any = ()
+        while not happened:
+            peer.conn.receive(await peer.sock.recv(1 << 20), 0.0)
+            happened = peer.conn.next_events()
+        # The socket has said all that it has to say: what it is told last needs no answer.
+        await peer.sock.send(peer.conn.data_to_send())
+        await settle()
+        assert ended
+        peer.sock.close()
+        assert pull.stats().connects == 0
+        assert not pull._host.poller._channels
+        async with hs.Push(connect=pull.endpoints[0]) as push:
+            await push.send(b"x")
+            with trio.fail_after(10):
+                assert await pull.recv() == b"x"
+
+
+async def test_an_error_of_our_own_just_after_the_handshake(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends this connection alone, which the poller serves no more when it is closed."""
+    after_protocol = _fd_traffic.FdTraffic._after_protocol
+
+    def fail_once(traffic: _fd_traffic.FdTraffic) -> None:
+        monkeypatch.setattr(_fd_traffic.FdTraffic, "_after_protocol", after_protocol)
+        raise ZeroDivisionError("ours")
+
+    async with hs.Pull(bind=endpoint) as pull, pull.monitor() as events:
+        monkeypatch.setattr(_fd_traffic.FdTraffic, "_after_protocol", fail_once)
+        peer = await Peer.connect(pull, "PUSH")
+        lost = await next_event(events, ev.Disconnected)
+        assert lost.reason is hs.Reason.INTERNAL_ERROR
+        await settle()
+        peer.sock.close()
+        assert not pull._host.poller._channels
+        async with hs.Push(connect=pull.endpoints[0]) as push:
+            await push.send(b"x")
+            with trio.fail_after(10):
+                assert await pull.recv() == b"x"
+    assert "error of our own" in caplog.text
 
 
 # Reading that paused

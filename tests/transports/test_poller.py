@@ -42,8 +42,7 @@ class World:
     async def recv(self) -> int:
         if self.waiting:
             return self.waiting.popleft()
-        wait = Wait(lambda: self.waits.remove(wait))
-        self.waits.append(wait)
+        wait = Wait(self.waits)
         result: int = await self.poller.wait(wait)
         return result
 

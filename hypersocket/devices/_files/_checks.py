@@ -64,6 +64,6 @@ def _number(text: str) -> list[Any]:
     """What a text is in TOML, when it is a number, true or false."""
     try:
         value = tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return []
     return [value] if isinstance(value, (int, float)) else []

@@ -27,7 +27,7 @@ def endpoint_only(value: Any) -> Any:
     return cast("object", value) if isinstance(value, dict) else {"bind": value}
 
 
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,255}$")]
 Several: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 VariableValues: TypeAlias = dict[str, str | int | float | bool]

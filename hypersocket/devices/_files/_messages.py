@@ -41,6 +41,8 @@ _FEW = 6
 _BRANCH = re.compile(r"function-[a-z]+\[.*\]")
 """What pydantic puts after a key where a value was changed before it was looked at."""
 
+_NAME = "expected letters, digits, '-' and '_', 255 at most"
+
 Finding = tuple[Key, object, str]
 """Where, the value, and what is wrong with it."""
 
@@ -61,13 +63,13 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
     kind = detail["type"]
     if key and key[-1] == "[key]":
         named = key[-2]
-        return key[:-1], NOTHING, f"{named!r} is no name: expected letters, digits, '-' and '_'"
+        return key[:-1], NOTHING, f"{named!r} is no name: {_NAME}"
     if kind == "extra_forbidden":
         return key, value, f"unknown key{did_you_mean(str(key[-1]), _keys_at(key[:-1], model))}"
     if kind == "missing":
         return key, NOTHING, f"this is missing: {_wanted(key, model)}"
     if kind == "string_pattern_mismatch":
-        return key, value, "this is no name: expected letters, digits, '-' and '_'"
+        return key, value, f"this is no name: {_NAME}"
     if kind == "literal_error":
         return key, value, _choice(detail, value)
     for bounded, (name, word) in _BOUNDS.items():

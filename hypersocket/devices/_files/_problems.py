@@ -24,7 +24,13 @@ class _Nothing:
 NOTHING = _Nothing()
 """Where there is no value to show."""
 
-HIDDEN = object()
+
+class _Hidden:
+    def __repr__(self) -> str:
+        return "(not shown)"
+
+
+HIDDEN = _Hidden()
 """Stands for a value that is not to be seen."""
 
 
@@ -87,9 +93,7 @@ def dotted(key: Key) -> str:
 
 def shorten(value: object) -> str:
     """A value as TOML would have it, on one line that is not too long."""
-    if value is HIDDEN:
-        text = "(not shown)"
-    elif isinstance(value, bool):
+    if isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
         text = '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

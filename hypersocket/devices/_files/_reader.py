@@ -22,6 +22,11 @@ RaiseAs: TypeAlias = Callable[[Sequence[Problem]], ConfigurationError]
 Hide: TypeAlias = Callable[[Key, object], object]
 """Makes of a value, and where it stands, what may be shown of it."""
 
+_DEEPEST = 32
+"""How deep tables and lists may be nested. Nothing that has a meaning is nearly as deep."""
+
+_TOO_DEEP = f"tables and lists are nested more than {_DEEPEST} deep"
+
 
 def _show(_key: Key, value: object) -> object:
     return value
@@ -52,11 +57,17 @@ class Reader:
         """The tables, as TOML has them; also kept in ``data``."""
         try:
             self.data = tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            text = f"this is no TOML: {error}"
-            raise self.error([Problem(self.file, "", NOTHING, text)]) from None
+        except ValueError as error:  # TOMLDecodeError, and that of a number with too many digits
+            raise self._unreadable(f"this is no TOML: {error}") from None
+        except RecursionError:
+            raise self._unreadable(_TOO_DEEP) from None
+        if _depth(self.data) > _DEEPEST:
+            raise self._unreadable(_TOO_DEEP)
         self._lines = lines_of(self.text)
         return self.data
+
+    def _unreadable(self, text: str) -> ConfigurationError:
+        return self.error([Problem(self.file, "", NOTHING, text)])
 
     def report(self, key: Key, value: object, text: str) -> None:
         """Take a mistake; of several at the same key the first."""
@@ -111,6 +122,21 @@ class Reader:
         """Raise what was found, in the order of the file."""
         if self.problems:
             raise self.error(sorted(self.problems, key=lambda problem: problem.line or 0))
+
+
+def _depth(data: object) -> int:
+    """How deep tables and lists are nested; not by recursion, which is bounded itself."""
+    depth, level = 0, [data]
+    while level:
+        depth += 1
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += cast("dict[str, object]", one).values()
+            elif isinstance(one, list):
+                inner += cast("list[object]", one)
+        level = inner
+    return depth
 
 
 def _leave_out(data: dict[str, Any], key: Key) -> Key:
@@ -223,8 +249,8 @@ def _included_texts(
                 continue
             path = Path(reader.file).parent / name
             try:
-                found.append((str(path), path.read_text(encoding="utf-8")))
-            except (OSError, UnicodeDecodeError) as error:
+                found.append((str(path), path.read_text(encoding="utf-8-sig")))
+            except (OSError, ValueError) as error:
                 reader.report(("include", index), name, f"cannot read it: {why(error)}")
     return found
 
@@ -244,17 +270,19 @@ def read_text(path: str | os.PathLike[str], error: RaiseAs) -> str:
         ConfigurationError: it cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failure:
+        return Path(path).read_text(encoding="utf-8-sig")  # some editors write a mark first
+    except (OSError, ValueError) as failure:
         text = f"cannot read it: {why(failure)}"
         raise error([Problem(os.fspath(path), "", NOTHING, text)]) from None
 
 
-def why(error: OSError | UnicodeDecodeError) -> str:
+def why(error: OSError | ValueError) -> str:
     """What the system says."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
-    return error.strerror or str(error)
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)  # of a name with a null byte
 
 
 def needs_pydantic(error: ModuleNotFoundError, what: str, extra: str) -> ImportError:

@@ -78,7 +78,7 @@ class Context:
             path = self.folder / path
         try:
             found = path.read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self.report(key, name, f"cannot read it: {why(error)}")
             return None
         self.seen.append((str(path), found))

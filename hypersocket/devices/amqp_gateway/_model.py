@@ -24,7 +24,7 @@ from .._files._keys import (
 from ._broker_model import BROKER_TABLES, Arguments, BrokerTable, Positive, ShortText
 from ._spec import AckMode, Metadata, OwnMessages, RouteKind
 
-GatewayName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")]
+GatewayName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,255}$")]
 Timeout: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=True)]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import cast
 
 import trio
 
 from ...sockets import Pub, Socket, XPub
+from .._handle import REST
+from .._watching import watch
 from ._config import GatewayConfig
 from ._gateway import AmqpGateway
 from ._spec import RouteSocket
@@ -38,9 +38,9 @@ async def run(
     results: list[GatewayResult] = []
     try:
         async with AsyncExitStack() as stack:
-            sockets: dict[str, Socket] = {}
+            monitor: Pub | XPub | None = None
             if config.monitor is not None:
-                sockets["monitor"] = await stack.enter_async_context(_publisher(config.monitor))
+                monitor = await stack.enter_async_context(_publisher(config.monitor))
             async with trio.open_nursery() as nursery:
 
                 async def carry(task_status: trio.TaskStatus[AmqpGateway]) -> None:
@@ -48,9 +48,12 @@ async def run(
                     nursery.cancel_scope.cancel()
 
                 await nursery.start(carry)
-                if config.monitor is not None:
-                    await _publish(nursery, gateway, sockets["monitor"], config, name)
-                task_status.started({**gateway.sockets, **sockets})
+                sockets = dict(gateway.sockets)
+                if monitor is not None:
+                    called, every = name or gateway.name, config.monitor_interval
+                    await nursery.start(watch, monitor, called, gateway.sockets, gateway, every)
+                    sockets["monitor"] = monitor
+                task_status.started(sockets)
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None
@@ -60,25 +63,4 @@ async def run(
 
 def _publisher(given: RouteSocket) -> Pub | XPub:
     made = XPub if given.type == "XPUB" else Pub
-    return made(bind=given.bind, connect=given.connect, **given.options)
-
-
-async def _publish(
-    nursery: trio.Nursery,
-    gateway: AmqpGateway,
-    publisher: Socket,
-    config: GatewayConfig,
-    name: str | None,
-) -> None:
-    from ...management import publish_monitor
-
-    await nursery.start(
-        partial(
-            publish_monitor,
-            cast("Pub | XPub", publisher),
-            name=name or gateway.name,
-            sockets=gateway.sockets,
-            device=gateway,
-            interval=config.monitor_interval,
-        )
-    )
+    return made(bind=given.bind, connect=given.connect, **{"linger": REST, **given.options})

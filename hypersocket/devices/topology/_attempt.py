@@ -14,6 +14,8 @@ from ... import devices
 from ..._reasons import DropReason
 from ...sockets import Socket
 from .. import Device, DeviceResult
+from .._handle import REST
+from .._watching import watch
 from ..amqp_gateway import _watched
 from ..amqp_gateway._gateway import AmqpGateway
 from ..amqp_gateway._stats import GatewayResult
@@ -60,7 +62,8 @@ class DeviceAttempt:
         async with AsyncExitStack() as stack:
             for side in _OPENED_IN_ORDER:
                 if side in specs:
-                    one = specs[side].make(at_endpoints=False)
+                    short = {"linger": REST} if side in {"capture", "monitor"} else {}
+                    one = specs[side].make(at_endpoints=False, **{**short, **specs[side].options})
                     self.opened[side] = await stack.enter_async_context(one)
             for side, one in self.opened.items():
                 for endpoint in specs[side].bind:
@@ -69,12 +72,15 @@ class DeviceAttempt:
                     await one.connect(endpoint)
             async with trio.open_nursery() as nursery:
                 run_device = partial(self._run_device, nursery.cancel_scope)
-                self.handle = await nursery.start(run_device)
+                device: Device = await nursery.start(run_device)
+                self.handle = device
                 if "monitor" in self.opened:
-                    await self._publish(nursery)
+                    await nursery.start(self._watch, device)
                 task_status.started()
-        assert self.handle is not None
-        self.result = self._result_of(self.handle)
+            if device.result is not None and device.result.unwritten:  # linger is over
+                for side in ("frontend", "backend"):
+                    self.opened[side].linger = min(self.opened[side].linger, REST)
+        self.result = self._result_of(device)
 
     def _result_of(self, handle: Device) -> DeviceResult | None:
         """What became of everything, now that the sockets are closed."""
@@ -102,18 +108,14 @@ class DeviceAttempt:
         )
         scope.cancel()
 
-    async def _publish(self, nursery: trio.Nursery) -> None:
-        from ...management import publish_monitor
-
-        await nursery.start(
-            partial(
-                publish_monitor,
-                self.opened["monitor"],
-                name=self._spec.name,
-                sockets={side: one for side, one in self.opened.items() if side != "monitor"},
-                device=self.handle,
-                interval=self._spec.monitor_interval,
-            )
+    async def _watch(self, device: Device, *, task_status: trio.TaskStatus[None]) -> None:
+        await watch(
+            self.opened["monitor"],
+            self._spec.name,
+            {side: one for side, one in self.opened.items() if side != "monitor"},
+            device,
+            self._spec.monitor_interval,
+            task_status=task_status,
         )
 
 

@@ -81,18 +81,26 @@ async def run(
 
 
 class Running:
-    """A topology that runs, for the program that runs it."""
+    """A topology that runs, for the program that runs it.
+
+    Attributes:
+        failure: the device that has failed for good, and why; None if none has.
+        results: what became of the messages of the devices that have stopped, by name.
+        interrupted: whether a second signal ended it at once.
+    """
 
     def __init__(self, topology: Topology, only: Collection[str], metrics: str | None) -> None:
         self.nursery: trio.Nursery
         self.failure: DeviceFailed | None = None
         self.results: dict[str, Result | None] = {}
+        self.interrupted = False
         self._topology = topology
         self._only = tuple(only)
         self._selected: dict[str, Member] = topology.select(self._only)
         self._children: dict[str, Child] = {}
         self._metrics = Metrics(metrics, self._children)
         self._changing = trio.Lock()
+        self._reading = trio.CancelScope()
         self._stop_asked = trio.Event()
         self._all_ended = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
@@ -131,6 +139,7 @@ class Running:
     def stop_soon(self) -> None:
         """Begin a graceful stop of everything; :func:`run` returns when it is done."""
         self._stop_asked.set()
+        self._reading.cancel()
 
     async def reload(self, topology: Topology | None = None) -> list[str]:
         """Change what runs to another topology, or to this one as it reads now.
@@ -148,7 +157,13 @@ class Running:
             TopologyError: the new one is wrong; the old one runs on.
         """
         async with self._changing:
-            new = topology if topology is not None else await self._read_again()
+            new = topology
+            if new is None and not self._stop_asked.is_set():
+                # A configuration service may take its time; whoever stops all need not wait for it.
+                with trio.CancelScope() as self._reading:
+                    new = await self._read_again()
+            if new is None or self._stop_asked.is_set():
+                return ["everything is being stopped"]
             selected = new.select(self._only)
             gone = [name for name in self._selected if name not in selected]
             changed = [
@@ -169,8 +184,8 @@ class Running:
                     return ["everything is being stopped"]
                 await self._start(selected[name], first_must_succeed=False)
             try:
-                await self._metrics.update()
-            except (HypersocketError, OSError) as error:
+                await self._metrics.update(selected.values())
+            except (HypersocketError, OSError, ImportError) as error:
                 logger.error("metrics are not served: %s", error)  # noqa: TRY400 - says it all
         self._end_if_none_left()
         return [
@@ -186,12 +201,11 @@ class Running:
         self.nursery.start_soon(self._stop_when_asked)
         self._metrics.nursery = self.nursery
         async with self._changing:
+            await self._metrics.update(self._selected.values())  # before anybody is let in
             for spec in self._selected.values():
                 if self._stop_asked.is_set():
                     break
                 await self._start(spec, first_must_succeed=True)
-            if not self._stop_asked.is_set():
-                await self._metrics.update()
         self._end_if_none_left()
 
     async def wait_ended(self) -> None:
@@ -205,6 +219,7 @@ class Running:
                 self.nursery.start_soon(self._reload_and_tell)
             elif self._stop_asked.is_set():
                 logger.warning("interrupted twice: what was still to be handed on is dropped")
+                self.interrupted = True
                 self._all_ended.set()
             else:
                 logger.info("%s: stopping", signal.Signals(number).name)
@@ -217,6 +232,9 @@ class Running:
             logger.error(  # noqa: TRY400 - the error says all there is to say
                 "the topology was read again and is wrong, so that the old one runs on:\n%s", error
             )
+        except Exception:
+            # Whatever it is, what runs is not to die of it.
+            logger.exception("the topology could not be read again; what runs, runs on")
         else:
             logger.info("%s was read again: %s", self._topology.file, "; ".join(done))
 

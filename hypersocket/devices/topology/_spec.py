@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from ... import sockets
 from ...sockets import Socket
 from .._balance import AddressedDealer
-from .._files._problems import Problem, did_you_mean
+from .._files._problems import NOTHING, Problem, did_you_mean
 from ..amqp_gateway._config import GatewayConfig
 from ._errors import TopologyError
 
@@ -247,7 +247,7 @@ class Topology:
             if not only or name in only or member.part in only
         }
         if not found and not problems:
-            value = ", ".join(only)
+            value = ", ".join(only) if only else NOTHING
             text = "there is no device in it" if only else "there is no device or gateway to run"
             problems.append(Problem(self.file, "only" if only else "devices", value, text))
         if problems:
