@@ -261,6 +261,10 @@ WRONG: list[tuple[Any, str]] = [
     ({"headers": {"a": {"base64": "§"}}}, "headers.a: .*cannot be read as such"),
     ({"headers": {"a": {"uuid": 5}}}, 'headers.a: {"uuid": ...} has text in it, not a number'),
     ({"headers": {"a": {"datetime": "2026-01-02"}}}, "headers.a: .*cannot be read"),
+    (
+        {"headers": {"a": {"datetime": "0001-01-01T00:00:00+01:00"}}},
+        "headers.a: .*cannot be read",
+    ),
     ({"headers": {"a": {"table": 1}}}, "headers.a: .* has a table in it"),
     ({"headers": {"a": {"map": [[1, 2]]}}}, "headers.a: the keys of a table must be text"),
     ({"headers": {"a": {"decimal": "1e400"}}}, "headers.a: the decimal"),

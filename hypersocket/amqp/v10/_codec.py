@@ -73,8 +73,9 @@ def _unpack(form: str) -> Callable[[bytes], Any]:
 
 
 def _char(data: bytes) -> str | int:
+    """The character; the bare number where Unicode has no such (surrogates are none)."""
     number: int = _U32.unpack(data)[0]
-    return chr(number) if number <= 0x10FFFF else number
+    return chr(number) if number < 0xD800 or 0xE000 <= number <= 0x10FFFF else number
 
 
 _FIXED: dict[int, tuple[int, Callable[[bytes], Any]]] = {

@@ -56,7 +56,7 @@ def encode_prefix(
                 _map_section(APPLICATION_PROPERTIES, p.headers, _codec.encode_string),
             )
         )
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, TypeError, OverflowError) as error:
         raise CodecError(f"a property is of a wrong type: {error}") from error
     except UnicodeEncodeError as error:
         raise CodecError(f"{error.object!r} cannot be written as UTF-8") from error
@@ -105,7 +105,10 @@ def _ttl(seconds: float) -> int:
 def _timestamp(seconds: float) -> bytes:
     if not math.isfinite(seconds):
         raise CodecError(f"timestamp: {seconds} is no time")
-    return _codec.encode_timestamp(round(seconds * 1000))
+    milliseconds = seconds * 1000
+    if not math.isfinite(milliseconds):
+        raise CodecError(f"timestamp: {seconds} is no time that 64 bits can tell")
+    return _codec.encode_timestamp(round(milliseconds))
 
 
 def _property_fields(properties: Properties, subject: str, to: str, quirks: Quirks) -> list[bytes]:

@@ -154,7 +154,7 @@ def _untagged(tag: str, value: Any, depth: int) -> Any:
         )
     try:
         return _READERS[tag](value)
-    except (ValueError, InvalidOperation):
+    except (ValueError, OverflowError, InvalidOperation):
         raise ValueError(f'{{"{tag}": {value[:60]!r}}} cannot be read as such') from None
 
 

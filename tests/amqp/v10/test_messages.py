@@ -254,3 +254,15 @@ def test_rabbitmq_3_counts_creation_times_from_0_9_1_in_seconds() -> None:
     assert sections.read_properties().timestamp == 1_767_323.045
     modern = Sections(message(Properties(timestamp=1_767_323_045)))
     assert modern.read_properties(RABBITMQ_3).timestamp == 1_767_323_045
+
+
+def test_a_character_that_is_none_is_a_number() -> None:
+    """A surrogate has no form in UTF-8: of a body that is one, the reader must not end."""
+    found = Sections(b"\x00\x53\x77\x73\x00\x00\xd8\x00")
+    assert (found.problem, found.body) == (None, b"55296")
+    assert Sections(b"\x00\x53\x77\x73\x00\x00\x26\x3a").body == "☺".encode()
+
+
+def test_a_time_beyond_all_numbers_is_refused() -> None:
+    with pytest.raises(CodecError, match="no time that 64 bits can tell"):
+        encode_prefix(Properties(timestamp=1e308))
