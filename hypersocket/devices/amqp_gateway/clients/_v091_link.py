@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -24,6 +25,8 @@ from ....amqp.v091 import (
     Settled,
     State,
 )
+
+logger = logging.getLogger("hypersocket")
 
 MAX_UNWRITTEN: Final = 256 * 1024
 """Bytes that wait to be written before senders wait: enough that the kernel never idles."""
@@ -122,6 +125,13 @@ class Handle:
             waiter.value = value
             waiter.event.set()
 
+    def tell_settled(self, publications: list[Publication], outcome: Outcome) -> None:
+        """Tell outcomes. Others use the connection too: a callback that raises ends nothing."""
+        try:
+            self.on_settled(publications, outcome)
+        except Exception:
+            logger.exception("the callback for outcomes raised, which it may not")
+
     def end(self, error: AmqpError | None) -> None:
         """It has ended: tell all who wait."""
         if self.ended.is_set():
@@ -133,7 +143,10 @@ class Handle:
             waiter.event.set()
         self._waiters.clear()
         for told in self.on_ended:
-            told()
+            try:
+                told()
+            except Exception:
+                logger.exception("a callback at the end of a channel raised, which it may not")
 
 
 def _ignore(*_: object) -> None:
@@ -156,6 +169,7 @@ class Link:
         connection: Connection,
         heartbeat: int,
         on_blocked: Callable[[str | None], None] | None,
+        happened: list[Event] | None = None,
     ) -> None:
         self.connection = connection
         self.lost: ConnectionLost | None = None
@@ -174,6 +188,7 @@ class Link:
         self._heard = self._sent = trio.current_time()
         self._reading = trio.CancelScope()
         self._running = trio.CancelScope(shield=True)
+        self._dispatch(happened or [])  # what came together with the end of the handshake
 
     # --- for senders and receivers -----------------------------------------------------
 
@@ -351,7 +366,7 @@ class Link:
     def _dispatch(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Settled):
-                self._handles[event.channel].on_settled(event.publications, event.outcome)
+                self._handles[event.channel].tell_settled(event.publications, event.outcome)
             elif isinstance(event, Delivered):
                 self._handles[event.channel].on_delivered(event.messages)
             elif isinstance(event, Replied):
@@ -373,7 +388,10 @@ class Link:
     def _block(self, reason: str | None) -> None:
         self.blocked = reason
         if self._on_blocked is not None:
-            self._on_blocked(reason)
+            try:
+                self._on_blocked(reason)
+            except Exception:
+                logger.exception("the callback for a blocked connection raised, which it may not")
         self.tell_waiting()
 
     def _end(self, error: ConnectionLost) -> None:

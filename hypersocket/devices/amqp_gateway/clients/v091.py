@@ -13,7 +13,7 @@ import trio
 
 from ...._version import __version__
 from ....amqp import ConnectionLost, NotSupported
-from ....amqp.v091 import Connection, Ended, Opened, Settings
+from ....amqp.v091 import Connection, Ended, Event, Opened, Settings
 from .._client import BrokerAddress, Client
 from ._v091_client import REPLY_TO, BrokerClient
 from ._v091_link import FLUSH_TIME, RECEIVE_SIZE, Link
@@ -44,8 +44,8 @@ async def connect(
     if address.sasl == "ANONYMOUS":
         raise NotSupported("AMQP 0-9-1 has no ANONYMOUS log-in; PLAIN and EXTERNAL it has")
     peer = f"{address.host}:{address.port}"
-    stream, connection, opened = await _open(address, peer)
-    link = Link(stream, connection, opened.heartbeat, on_blocked)
+    stream, connection, opened, more = await _open(address, peer)
+    link = Link(stream, connection, opened.heartbeat, on_blocked, more)
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -67,8 +67,10 @@ async def connect(
         del failure
 
 
-async def _open(address: BrokerAddress, peer: str) -> tuple[trio.abc.Stream, Connection, Opened]:
-    """Everything up to the open connection, within ``connect_timeout``."""
+async def _open(
+    address: BrokerAddress, peer: str
+) -> tuple[trio.abc.Stream, Connection, Opened, list[Event]]:
+    """Everything up to the open connection, within ``connect_timeout``; and what came with it."""
     connection = Connection(_settings(address, peer))
     doing = f"to reach {peer}"
     stream: trio.abc.Stream | None = None
@@ -79,9 +81,9 @@ async def _open(address: BrokerAddress, peer: str) -> tuple[trio.abc.Stream, Con
             stream = await _secure(stream, address, peer)
             while True:
                 doing = f"for {connection.state.value}"
-                opened = await _step(stream, connection)
-                if opened is not None:
-                    return stream, connection, opened
+                opened, *more = await _step(stream, connection) or [None]
+                if isinstance(opened, Opened):
+                    return stream, connection, opened, more
     except trio.TooSlowError:
         text = f"{peer}: no connection within {address.connect_timeout:g} s; waited {doing}"
         await _drop(stream)
@@ -140,9 +142,8 @@ def _reasons(error: BaseException) -> list[str]:
 async def _secure(stream: trio.SocketStream, address: BrokerAddress, peer: str) -> trio.abc.Stream:
     if address.tls is None:
         return stream
-    secure = trio.SSLStream(
-        stream, address.tls, server_hostname=address.host, https_compatible=True
-    )
+    name = address.server_name or address.host
+    secure = trio.SSLStream(stream, address.tls, server_hostname=name, https_compatible=True)
     try:
         await secure.do_handshake()
     except trio.BrokenResourceError as error:
@@ -153,8 +154,8 @@ async def _secure(stream: trio.SocketStream, address: BrokerAddress, peer: str) 
     return secure
 
 
-async def _step(stream: trio.abc.Stream, connection: Connection) -> Opened | None:
-    """Write what is to be written, read what comes."""
+async def _step(stream: trio.abc.Stream, connection: Connection) -> list[Event]:
+    """Write what is to be written, read what comes; the first event is that it is open."""
     try:
         if connection.unwritten:
             await stream.send_all(b"".join(connection.take()))
@@ -164,12 +165,10 @@ async def _step(stream: trio.abc.Stream, connection: Connection) -> Opened | Non
     else:
         events = connection.receive(data) if data else connection.eof()
     for event in events:
-        if isinstance(event, Opened):
-            return event
         if isinstance(event, Ended):
             await _say_last(stream, connection)
             raise event.error
-    return None
+    return events
 
 
 async def _say_last(stream: trio.abc.Stream, connection: Connection) -> None:
