@@ -621,6 +621,13 @@ class TestConnecting:
         async with connect(external) as client:
             await temporary_queue(client)
 
+    async def test_tls_by_another_name(self, rabbitmq: RabbitMQ) -> None:
+        context = rabbitmq.certificates.client_context()
+        named: dict[str, Any] = {"port": rabbitmq.tls_port, "tls": context, "host": "127.0.0.1"}
+        async with connect(address(rabbitmq, server_name="localhost", **named)) as client:
+            await temporary_queue(client)
+        await _no_tls(address(rabbitmq, server_name="broker.example", **named))
+
     @pytest.mark.parametrize("case", ["stranger", "another name", "plain port"])
     async def test_tls_that_cannot_be_trusted(self, rabbitmq: RabbitMQ, case: str) -> None:
         certificates = rabbitmq.certificates

@@ -200,6 +200,11 @@ async def test_tls_and_a_certificate_that_is_not_trusted(rabbitmq: RabbitMQ) -> 
         await sender.send(numbered(100, 10_000))
         await sender.wait_settled()
         assert told.results == [Result.CONFIRMED] * 100
+    async with v10.connect(replace(address, host="127.0.0.1", server_name="localhost")):
+        pass
+    with pytest.raises(ConnectionLost, match="certificate"):
+        async with v10.connect(replace(address, server_name="broker.example")):
+            pytest.fail("it is open")
     strict = replace(address, tls=ssl.create_default_context())
     with pytest.raises(ConnectionLost, match="certificate") as caught:
         async with v10.connect(strict):

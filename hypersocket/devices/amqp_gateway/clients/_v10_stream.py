@@ -41,9 +41,8 @@ async def open_stream(address: BrokerAddress) -> trio.abc.Stream:
         ) from error
     if address.tls is None:
         return stream
-    secure = trio.SSLStream(
-        stream, address.tls, server_hostname=address.host, https_compatible=True
-    )
+    name = address.server_name or address.host
+    secure = trio.SSLStream(stream, address.tls, server_hostname=name, https_compatible=True)
     try:
         await secure.do_handshake()
     except trio.BrokenResourceError as error:
