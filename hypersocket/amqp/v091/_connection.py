@@ -111,6 +111,11 @@ class Connection:
         self.unwritten = 0
         return out
 
+    def put_back(self, rest: memoryview) -> None:
+        """What was taken and not written, to be taken again before all else."""
+        self._out.insert(0, rest)
+        self.unwritten += len(rest)
+
     def heartbeat(self) -> None:
         """Queue a heartbeat."""
         self.write(methods.HEARTBEAT)
@@ -225,17 +230,18 @@ class Connection:
         channel = self._channels.get(number)
         if channel is None:
             raise Malformed(f"a frame came on channel {number}, which is not open", 504)
-        self._busy[number] = channel
         if channel.state is not ChannelState.OPEN:
-            channel.on_closing(kind, data, start, end, events)
-        elif kind == FRAME_METHOD:
-            channel.on_method(data, start, end, events)
-        elif kind == FRAME_HEADER:
-            channel.on_header(data, start, end, events)
-        elif kind == FRAME_BODY:
-            channel.on_body(data, start, end, events)
+            channel.on_closing(kind, data[start:end], events)
         else:
-            raise Malformed("a heartbeat came on a channel of its own")
+            self._busy[number] = channel
+            if kind == FRAME_METHOD:
+                channel.on_method(data, start, end, events)
+            elif kind == FRAME_HEADER:
+                channel.on_header(data, start, end, events)
+            elif kind == FRAME_BODY:
+                channel.on_body(data, start, end, events)
+            else:
+                raise Malformed("a heartbeat came on a channel of its own")
         if channel.state is ChannelState.CLOSED:
             del self._channels[number]
             self._busy.pop(number, None)

@@ -8,6 +8,8 @@ from typing import Final
 
 from ._message import ACCEPTED, REJECTED, RELEASED, UNSETTLED, Message
 
+_WRITTEN: Final = -1
+
 _pack = struct.Struct("!BHIIQBB").pack
 _ACK: Final = 60 << 16 | 80
 _REJECT: Final = 60 << 16 | 90
@@ -73,12 +75,11 @@ class Settlements:
         parts = self._oldest_runs(channel)
         verdicts = self._verdicts
         for tag in self._beyond:
-            verdict = verdicts.get(tag, UNSETTLED)
+            verdict = verdicts.get(tag, _WRITTEN)
             if verdict > UNSETTLED:
                 index, bits = _ONE[verdict]
                 parts.append(_pack(1, channel, 13, index, tag, bits, _END))
-                # Forgotten, so that what gathers behind one that stays unsettled has a bound.
-                del verdicts[tag]
+                verdicts[tag] = _WRITTEN
         self._beyond = []
         return b"".join(parts)
 
@@ -91,6 +92,8 @@ class Settlements:
             if verdict == UNSETTLED:
                 break
             done.append(tag)
+            if verdict == _WRITTEN:
+                continue
             if run not in {UNSETTLED, verdict}:
                 parts.append(_up_to(channel, last, run))
             run, last = verdict, tag

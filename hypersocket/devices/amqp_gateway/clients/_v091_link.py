@@ -25,14 +25,13 @@ from ....amqp.v091 import (
     Settled,
     State,
 )
+from ._v091_stream import DirectStream
 
 logger = logging.getLogger("hypersocket")
 
 MAX_UNWRITTEN: Final = 256 * 1024
 """Bytes that wait to be written before senders wait: enough that the kernel never idles."""
 
-RECEIVE_SIZE: Final = 64 * 1024
-WRITE_SIZE: Final = 1024 * 1024  # of one send_all; what is longer goes in several
 FLUSH_TIME: Final = 1.0  # seconds for the last bytes, when the connection has ended
 CLOSE_TIME: Final = 5.0  # seconds for the broker to agree to a close
 
@@ -176,6 +175,7 @@ class Link:
         self.ended = trio.Event()
         self.blocked: str | None = None
         self._stream = stream
+        self._direct = DirectStream(stream)
         self._heartbeat = heartbeat
         self._on_blocked = on_blocked
         self._handles: dict[Channel, Handle] = {}
@@ -215,6 +215,30 @@ class Link:
         """Something is to be written."""
         self._writer.unpark()
 
+    def write_now(self) -> None:
+        """Something is to be written: here and now, unless the writer is at it.
+
+        What the system does not take at once is the writer's.
+        """
+        connection = self.connection
+        if (
+            self._in_flight
+            or not self._direct.direct
+            or self.lost is not None
+            or connection.unwritten > MAX_UNWRITTEN
+        ):
+            self.wake()
+            return
+        self._write_settlements()
+        data = b"".join(connection.take())
+        count = self._direct.write(data)
+        if count < len(data):
+            connection.put_back(memoryview(data)[count:])
+            self.wake()
+            return
+        written, self._written = self._written, []
+        self._wrote(written)
+
     def settled_on(self, channel: Channel) -> None:
         """A channel has settlements to be written: together, when the writer comes to it."""
         self._unsaid.add(channel)
@@ -241,9 +265,7 @@ class Link:
         """Close in good order, if the broker takes part within a bounded time."""
         patience = CLOSE_TIME if self.blocked is None else FLUSH_TIME
         with trio.move_on_after(patience, shield=True):
-            for channel in self._unsaid:
-                channel.write_settlements()
-            self._unsaid.clear()
+            self._write_settlements()
             self.connection.close()
             self.wake()
             await self.ended.wait()
@@ -275,13 +297,14 @@ class Link:
                 nursery.cancel_scope.cancel()
         finally:
             self._dispatch(self.connection.eof("it was given up"))
+            self._direct.close()
             await trio.aclose_forcefully(self._stream)
 
     async def _read(self) -> None:
-        receive, connection = self._stream.receive_some, self.connection
+        receive, connection = self._direct.receive, self.connection
         while self.lost is None:
             try:
-                data = await receive(RECEIVE_SIZE)
+                data = await receive()
             except trio.BrokenResourceError as error:
                 events = connection.eof(str(error.__cause__ or error))
             else:
@@ -294,9 +317,7 @@ class Link:
     async def _write(self) -> None:
         connection = self.connection
         while True:
-            for channel in self._unsaid:
-                channel.write_settlements()
-            self._unsaid.clear()
+            self._write_settlements()
             if not connection.unwritten:
                 if self.lost is not None:
                     break
@@ -305,7 +326,7 @@ class Link:
             self._in_flight = connection.unwritten
             written, self._written = self._written, []
             try:
-                await self._send(connection.take())
+                await self._direct.send_all(connection.take())
             except trio.BrokenResourceError as error:
                 # The broker's reason may still be unread: the reader finds the end by itself.
                 with trio.move_on_after(FLUSH_TIME):
@@ -313,27 +334,20 @@ class Link:
                 self._give_up(str(error.__cause__ or error))
                 break
             self._in_flight = 0
-            self._sent = trio.current_time()
-            for call in written:
-                call()
-            self.tell_waiting()
+            self._wrote(written)
         self._drained.set()
 
-    async def _send(self, parts: list[bytes | memoryview]) -> None:
-        """One send_all for everything, unless that is very much."""
-        batch: list[bytes | memoryview] = []
-        size = 0
-        if self._in_flight > WRITE_SIZE:
-            for part in parts:
-                batch.append(part)
-                size += len(part)
-                if size >= WRITE_SIZE:
-                    await self._stream.send_all(b"".join(batch))
-                    batch, size = [], 0
-        else:
-            batch = parts
-        if batch:
-            await self._stream.send_all(b"".join(batch))
+    def _write_settlements(self) -> None:
+        for channel in self._unsaid:
+            channel.write_settlements()
+        self._unsaid.clear()
+
+    def _wrote(self, told: list[Callable[[], None]]) -> None:
+        """All that was queued when ``told`` were to be told has been given to the kernel."""
+        self._sent = trio.current_time()
+        for call in told:
+            call()
+        self.tell_waiting()
 
     async def _mind_time(self) -> None:
         """Heartbeats (4.2.7): one after half an interval of silence; two missed are the end."""

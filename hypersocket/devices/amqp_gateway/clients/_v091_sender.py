@@ -47,7 +47,7 @@ class ChannelSender:
         What AMQP 0-9-1 cannot carry (a header of more than 64 bits, a routing key of more than
         255 bytes, ...) is REJECTED at once, with the reason, and does no harm to the others.
         """
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         handle = self.handle
         handle.check()
         start = 0
@@ -57,6 +57,8 @@ class ChannelSender:
             end = _chunk_end(publications, start)
             self._publish(publications[start:end])
             start = end
+        # Others have their turn when the messages are on their way, which are taken by now.
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _publish(self, publications: Sequence[Publication]) -> None:
         refused = self.handle.channel.publish(publications)
@@ -64,7 +66,7 @@ class ChannelSender:
         if self.handle.channel.confirms is None:
             without = {id(one) for one, _ in refused}
             self._await_write([one for one in publications if id(one) not in without])
-        self.handle.link.wake()
+        self.handle.link.write_now()
         for one, reason in refused:
             self._on_settled([one], Outcome(Result.REJECTED, reason))
 
@@ -83,11 +85,9 @@ class ChannelSender:
             self._settled(publications, CONFIRMED)
 
     def _settled(self, publications: Sequence[Publication], outcome: Outcome) -> None:
-        try:
-            self._on_settled(publications, outcome)
-        finally:
-            if not self.unsettled:
-                self._all_settled.unpark_all()
+        self._on_settled(publications, outcome)
+        if not self.unsettled:
+            self._all_settled.unpark_all()
 
     def _ended(self) -> None:
         confirms = self.handle.channel.confirms

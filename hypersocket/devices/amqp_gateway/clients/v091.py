@@ -16,7 +16,8 @@ from ....amqp import ConnectionLost, NotSupported
 from ....amqp.v091 import Connection, Ended, Event, Opened, Settings
 from .._client import BrokerAddress, Client
 from ._v091_client import REPLY_TO, BrokerClient
-from ._v091_link import FLUSH_TIME, RECEIVE_SIZE, Link
+from ._v091_link import FLUSH_TIME, Link
+from ._v091_stream import RECEIVE_SIZE
 
 __all__ = ["REPLY_TO", "connect"]
 
