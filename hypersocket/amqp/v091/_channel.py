@@ -303,6 +303,8 @@ class Channel:
         if self.confirms is not None:
             one = self.confirms.returned(target.exchange, target.routing_key, body, same_properties)
         if one is None:
+            if self.state is ChannelState.CLOSING:
+                return  # its sender has given it up
             raise Malformed("a message was returned that was never published", 503)
         events.append(Settled(self, [one], Outcome(Result.RETURNED, content.reason)))
 
@@ -330,20 +332,27 @@ class Channel:
         else:
             raise Malformed(f"{method.name} came on a channel, where it has no meaning", 503)
 
-    def on_closing(self, kind: int, payload: bytes, events: list[Event]) -> None:
+    def on_closing(self, kind: int, data: bytes, start: int, end: int, events: list[Event]) -> None:
         """Any frame after :meth:`close`: only the ends count, and outcomes that still come."""
-        if kind != methods.FRAME_METHOD or len(payload) < 4:
-            return
-        index: int = _unpack_index(payload)[0]
-        if index in {_ACK, _NACK} and self.confirms is not None:
-            self._on_answer(index == _ACK, payload, 4, len(payload), events)
-        elif index >> 16 == 20:
-            method = methods.read(payload)
-            if isinstance(method, commands.Channel.Close):
-                self._wire.write(methods.write(commands.Channel.CloseOk(), self.number))
-            elif isinstance(method, commands.Channel.CloseOk):
-                self.flush(events)
-                self._end(None, events)
+        if kind == methods.FRAME_HEADER:
+            self.on_header(data, start, end, events)
+        elif kind == methods.FRAME_BODY:
+            self.on_body(data, start, end, events)
+        elif kind == methods.FRAME_METHOD and end - start >= 4:
+            index: int = _unpack_index(data, start)[0]
+            if index in {_ACK, _NACK, _DELIVER, _RETURN}:
+                self.on_method(data, start, end, events)
+            elif index >> 16 == 20:
+                self._on_closing_rare(data[start:end], events)
+        self._delivered = []  # nobody takes them, so that the broker has them again
+
+    def _on_closing_rare(self, payload: bytes, events: list[Event]) -> None:
+        method = methods.read(payload)
+        if isinstance(method, commands.Channel.Close):
+            self._wire.write(methods.write(commands.Channel.CloseOk(), self.number))
+        elif isinstance(method, commands.Channel.CloseOk):
+            self.flush(events)
+            self._end(None, events)
 
     def flush(self, events: list[Event]) -> None:
         """Hand on what has gathered while the bytes of one receive were cut."""

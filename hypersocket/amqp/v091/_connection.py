@@ -230,18 +230,17 @@ class Connection:
         channel = self._channels.get(number)
         if channel is None:
             raise Malformed(f"a frame came on channel {number}, which is not open", 504)
+        self._busy[number] = channel
         if channel.state is not ChannelState.OPEN:
-            channel.on_closing(kind, data[start:end], events)
+            channel.on_closing(kind, data, start, end, events)
+        elif kind == FRAME_METHOD:
+            channel.on_method(data, start, end, events)
+        elif kind == FRAME_HEADER:
+            channel.on_header(data, start, end, events)
+        elif kind == FRAME_BODY:
+            channel.on_body(data, start, end, events)
         else:
-            self._busy[number] = channel
-            if kind == FRAME_METHOD:
-                channel.on_method(data, start, end, events)
-            elif kind == FRAME_HEADER:
-                channel.on_header(data, start, end, events)
-            elif kind == FRAME_BODY:
-                channel.on_body(data, start, end, events)
-            else:
-                raise Malformed("a heartbeat came on a channel of its own")
+            raise Malformed("a heartbeat came on a channel of its own")
         if channel.state is ChannelState.CLOSED:
             del self._channels[number]
             self._busy.pop(number, None)

@@ -82,6 +82,12 @@ class Publisher:
         """Make the method, the header, and the head of the body's frame."""
         if one.properties is not self._properties:
             said = encode(one.properties)
+            if 12 + len(said) > self._piece:
+                # The broker would end the connection, and all that goes over it.
+                raise ValueError(
+                    f"the properties take {len(said)} bytes, and a header's frame has room for "
+                    f"{self._piece - 12}"
+                )
             user_id = one.properties.user_id
             if user_id and self._user_id is not None and user_id != self._user_id:
                 raise ValueError(f"user_id = {user_id!r}: {self._user_id!r} is logged in")

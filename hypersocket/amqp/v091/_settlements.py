@@ -8,8 +8,6 @@ from typing import Final
 
 from ._message import ACCEPTED, REJECTED, RELEASED, UNSETTLED, Message
 
-_WRITTEN: Final = -1
-
 _pack = struct.Struct("!BHIIQBB").pack
 _ACK: Final = 60 << 16 | 80
 _REJECT: Final = 60 << 16 | 90
@@ -75,11 +73,12 @@ class Settlements:
         parts = self._oldest_runs(channel)
         verdicts = self._verdicts
         for tag in self._beyond:
-            verdict = verdicts.get(tag, _WRITTEN)
+            verdict = verdicts.get(tag, UNSETTLED)
             if verdict > UNSETTLED:
                 index, bits = _ONE[verdict]
                 parts.append(_pack(1, channel, 13, index, tag, bits, _END))
-                verdicts[tag] = _WRITTEN
+                # Forgotten, so that what gathers behind one that stays unsettled has a bound.
+                del verdicts[tag]
         self._beyond = []
         return b"".join(parts)
 
@@ -92,8 +91,6 @@ class Settlements:
             if verdict == UNSETTLED:
                 break
             done.append(tag)
-            if verdict == _WRITTEN:
-                continue
             if run not in {UNSETTLED, verdict}:
                 parts.append(_up_to(channel, last, run))
             run, last = verdict, tag

@@ -85,9 +85,11 @@ class ChannelSender:
             self._settled(publications, CONFIRMED)
 
     def _settled(self, publications: Sequence[Publication], outcome: Outcome) -> None:
-        self._on_settled(publications, outcome)
-        if not self.unsettled:
-            self._all_settled.unpark_all()
+        try:
+            self._on_settled(publications, outcome)
+        finally:
+            if not self.unsettled:
+                self._all_settled.unpark_all()
 
     def _ended(self) -> None:
         confirms = self.handle.channel.confirms
