@@ -67,10 +67,9 @@ class GatewayProcess:
 
     async def endpoint(self, name: str) -> str:
         """Where one of its sockets listens, once it has said so."""
+        told = re.compile(rf"{re.escape(name)} listening at (\S+)\n")
         with trio.fail_after(PATIENCE):
-            while not (
-                found := re.search(rf"{re.escape(name)} listening at (\S+)\n", self.wrote())
-            ):
+            while not (found := told.search(self.wrote())):  # noqa: ASYNC110 - it is a file
                 await trio.sleep(0.01)
         return found[1]
 

@@ -124,6 +124,14 @@ MISTAKES: dict[str, tuple[str, str]] = {
             "amqp://USER@HOST:PORT/VHOST, or amqps:// for TLS"
         ),
     ),
+    "url with a host that is no name": (
+        GOOD.replace("localhost", "rabbit..example"),
+        (
+            'g.toml:2: broker.url = "amqp://rabbit..example": the host is no name: a part of it is '
+            "empty, too long, or not allowed: expected amqp://USER@HOST:PORT/VHOST, or amqps:// "
+            "for TLS"
+        ),
+    ),
     "url with a bad port": (
         GOOD.replace("localhost", "anna:geheim@localhost:rabbit"),
         (
