@@ -16,6 +16,7 @@ import trio
 
 import hypersocket as hs
 
+from ..brokers.node import SMALL
 from ..brokers.rabbitmq import RabbitMQ, missing
 from .processes import GatewayProcess, gateway
 
@@ -28,6 +29,8 @@ pytestmark = [
 NUMBER = struct.Struct(">Q92x")  # 100 bytes
 PREFETCH = 500
 BATCH = 50
+JOURNAL = ("-rabbit", "queue_index_max_journal_entries", f"{PREFETCH}")
+"""A queue writes down what was acknowledged when there is so much of it: 32,768 by default."""
 ANY_PORT = "tcp://127.0.0.1:*"
 PATIENCE = 60.0
 
@@ -167,7 +170,7 @@ async def lose_nothing(path: Path, count: int, kills: int, restarts: int) -> Non
     faulthandler.cancel_dump_traceback_later()
     tally = Tally(count)
     async with (
-        RabbitMQ(path / "broker") as broker,
+        RabbitMQ(path / "broker", plugins=(), erl_args=(*SMALL, *JOURNAL)) as broker,
         hs.Push(bind=ANY_PORT) as push,
         hs.Pull(bind=ANY_PORT) as pull,
     ):
@@ -192,6 +195,8 @@ async def lose_nothing(path: Path, count: int, kills: int, restarts: int) -> Non
     # Twice came in what the broker, when it died, had not yet written down as acknowledged: so
     # never within one of its lives, whatever the gateway went through meanwhile.
     assert [n for n, life in tally.again if life % 2 == 0 and life == tally.first[n]] == []
+    # That is as much as the broker lets be unacknowledged, and as much as it keeps unwritten.
+    assert len(tally.again) <= kills * 2 * PREFETCH
     # What was acknowledged last may come again at the very end; nothing else is left.
     assert set(left) <= set(tally.first)
 
