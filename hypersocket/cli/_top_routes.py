@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -64,7 +66,8 @@ def gateway_state(view: View) -> str:
 def _gateway(name: str, view: View) -> RouteRow:
     body = view.report.body
     again = view.counter("connections_remade")
-    notes = [str(body.get("address", "")), str(body.get("blocked") or body.get("error") or "")]
+    address, why = str(body.get("address", "")), str(body.get("blocked") or body.get("error") or "")
+    notes = ["" if address in why else address, why]
     if again:
         notes.insert(1, f"reconnected {again} time{'' if again == 1 else 's'}")
     state = gateway_state(view) or str(body.get("state", ""))
@@ -76,24 +79,48 @@ def _route(view: View) -> tuple[str, str]:
     return str(body["route_kind"]), "active" if body.get("route_active") else "waiting"
 
 
-def route_table(found: Iterable[RouteRow], width: int) -> Table:
-    """The rows, with as many columns as fit; what a gateway has to say stands below its name."""
-    made = Table(
-        box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold reverse"
-    )
-    made.add_column("ROUTE", ratio=1, min_width=14, no_wrap=True, overflow="ellipsis")
-    made.add_column("KIND", width=7, no_wrap=True)
-    made.add_column("STATE", width=9, no_wrap=True)
+def route_table(found: Iterable[RouteRow], width: int, *, whole: bool = False) -> Group:
+    """The rows, with as many columns as fit; what a gateway has to say stands below its name.
+
+    Args:
+        found: the rows.
+        width: columns of the terminal.
+        whole: whether what is said may take several lines; else its end is cut off.
+    """
     columns = _columns(width)
-    for title, _ in columns:
-        made.add_column(title, justify="right", width=max(6, len(title)), no_wrap=True)
+    names = [name for _, name in columns]
+    made: Table | None = _table(columns, header=True)
+    parts: list[RenderableType] = [made]
     for row in found:
-        made.add_row(*_cells(row, [name for _, name in columns]))
+        if made is None:
+            made = _table(columns, header=False)
+            parts.append(made)
+        made.add_row(*_cells(row, names))
         why = row.note
         if row.view is not None and not row.view.report.body.get("route_active"):
             why = str(row.view.report.body.get("route_error", ""))
         if why:
-            made.add_row(Text(f"    {clean(why)}", style="dim"))
+            # Over all columns, which a table cannot: so another goes on below, of the same widths.
+            said = Text(clean(why), style="dim", no_wrap=not whole, overflow="ellipsis")
+            parts.append(Padding(said, (0, 0, 0, 4)))
+            made = None
+    return Group(*parts)
+
+
+def _table(columns: list[tuple[str, str]], *, header: bool) -> Table:
+    made = Table(
+        box=None,
+        expand=True,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold reverse",
+        show_header=header,
+    )
+    made.add_column("ROUTE", ratio=1, min_width=14, no_wrap=True, overflow="ellipsis")
+    made.add_column("KIND", width=7, no_wrap=True)
+    made.add_column("STATE", width=9, no_wrap=True)
+    for title, _ in columns:
+        made.add_column(title, justify="right", width=max(6, len(title)), no_wrap=True)
     return made
 
 

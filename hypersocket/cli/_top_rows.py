@@ -300,5 +300,5 @@ def plain(watch: Watch, now: float, when: str, console: Console) -> RenderableTy
     ]
     routes = route_rows(watch)
     if routes:
-        parts += [Text(""), route_table(routes, width)]
+        parts += [Text(""), route_table(routes, width, whole=True)]
     return Group(*parts)
