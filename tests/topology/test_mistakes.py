@@ -57,6 +57,16 @@ MISTAKES = {
         QUEUE + "[gateways.g]\nconfig = 'no/such.toml'\n",
         "no/such.toml: cannot read it: No such file or directory",
     ),
+    "a reference to a gateway whose file is not there": (
+        QUEUE + "[gateways.g]\nconfig = 'no/such.toml'\n" + REQ.replace("q.frontend", "g.r"),
+        "no/such.toml: cannot read it: No such file or directory",
+    ),
+    "a reference to a gateway's route that is wrong": (
+        QUEUE
+        + GATEWAY.replace("socket.connect = 'q.backend'", "socket = 3")
+        + REQ.replace("q.frontend", "g.r"),
+        ("t.toml:10: gateways.g.routes.r.socket = 3: expected text in quotes, or a list of such"),
+    ),
     "a gateway with a file and tables": (
         QUEUE + "[gateways.g]\nconfig = 'no/such.toml'\nlinger = 3\n",
         (

@@ -217,6 +217,8 @@ class Checker:
             return endpoint  # what it means cannot be known, for a mistake that was told
         gateway = self._table.gateways.get(name)
         if gateway is not None:
+            if not self._gateways.known(name, side):
+                return endpoint  # likewise
             bound = self._gateways.bound(name, side)
             if bound is None:
                 self._report(key, endpoint, self._gateways.choice(name))

@@ -117,6 +117,13 @@ class GatewayMembers:
 
     # For those who refer to them
 
+    def known(self, name: str, side: str) -> bool:
+        """Whether it is known what sockets a gateway has; not after a mistake that was told."""
+        if self._tables[name].config is not None:
+            return name in self._loaded
+        where: Key = ("gateways", name, "routes", side, "socket")
+        return not any(where[: len(one)] == one for one in self._found.left_out)
+
     def bound(self, name: str, side: str) -> tuple[str, ...] | None:
         """What a socket of a gateway is bound to; None where it has no such socket."""
         if name in self._loaded:
