@@ -308,6 +308,7 @@ class Call(Route):
             deliveries = await receiver.receive()
             for one in deliveries:
                 self._replied(one)
+            self.socket._write_now()  # clients wait for nothing else
             if not settled:
                 receiver.accept(deliveries)
 

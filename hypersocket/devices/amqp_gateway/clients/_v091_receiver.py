@@ -52,7 +52,8 @@ class QueueReceiver:
 
     async def receive(self) -> list[Delivery]:
         """Wait for at least one delivery, and take all that are there; see ``Receiver``."""
-        await trio.lowlevel.checkpoint()
+        if self._ready or self._closed or self._failure is not None:
+            await trio.lowlevel.checkpoint()
         while not self._ready:
             if self._closed:
                 raise trio.ClosedResourceError("this receiver was closed")

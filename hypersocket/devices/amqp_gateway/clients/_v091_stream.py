@@ -24,8 +24,9 @@ class DirectStream:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        plain = isinstance(stream, trio.SocketStream) and os.name == "posix"
-        self._fd = stream.socket.fileno() if plain else -1
+        self._fd = -1
+        if isinstance(stream, trio.SocketStream) and os.name == "posix":
+            self._fd = stream.socket.fileno()
 
     async def receive(self) -> bytes | bytearray:
         """Wait for bytes; none at the end.

@@ -82,9 +82,9 @@ async def _open(
             stream = await _secure(stream, address, peer)
             while True:
                 doing = f"for {connection.state.value}"
-                opened, *more = await _step(stream, connection) or [None]
-                if isinstance(opened, Opened):
-                    return stream, connection, opened, more
+                events = await _step(stream, connection)
+                if events and isinstance(events[0], Opened):
+                    return stream, connection, events[0], events[1:]
     except trio.TooSlowError:
         text = f"{peer}: no connection within {address.connect_timeout:g} s; waited {doing}"
         await _drop(stream)
@@ -151,6 +151,8 @@ async def _secure(stream: trio.SocketStream, address: BrokerAddress, peer: str) 
         cause = error.__cause__
         wrong = isinstance(cause, ssl.SSLError)
         text = f"{peer}: no TLS: {cause or error}"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            text = f"the certificate of {peer} is not good: {cause.verify_message}"
         raise ConnectionLost(text, temporary=not wrong) from error
     return secure
 
