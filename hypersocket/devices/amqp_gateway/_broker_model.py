@@ -135,8 +135,8 @@ class BrokerTable(Table):
         " tried in turn. The port is 5672, with TLS 5671, if none is given. What is after the `/`"
         " is percent-encoded: the virtual host, `/` if there is none; in AMQP 1.0 what the"
         " open frame has as `hostname`, the host's name if there is none, and for RabbitMQ, which"
-        " is known by what it says of itself, `vhost:` before it. A password may stand after the user,"
-        " percent-encoded; better is `password`.",
+        " is known by what it says of itself, `vhost:` before it. A password may stand after the"
+        " user, percent-encoded; better is `password`.",
     )
     protocol: Literal["0-9-1", "1.0"] = Field("0-9-1", description="Which AMQP is spoken.")
     username: str | None = Field(

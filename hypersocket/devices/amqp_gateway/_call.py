@@ -29,7 +29,7 @@ from itertools import count
 import trio
 
 from ..._errors import HostUnreachable
-from ...amqp import AmqpError, Outcome, Publication, Result, Subscription
+from ...amqp import AmqpError, ChannelLost, Outcome, Publication, Result, Subscription
 from . import _multipart
 from ._client import Client, Delivery, Receiver, Sender
 from ._dead_letters import Letter
@@ -176,9 +176,14 @@ class Call(Route):
     async def _open_receiver(self, client: Client, sender: Sender) -> Receiver:
         name, credit = self.spec.reply_queue, self.prefetch
         if client.protocol == "1.0":
-            return await client.open_receiver(
-                Subscription(address=name, dynamic=not name, credit=credit)
-            )
+            subscription = Subscription(address=name, dynamic=not name, credit=credit)
+            try:
+                return await client.open_receiver(subscription)
+            except ChannelLost as error:
+                if name or error.temporary:
+                    raise
+                hint = f"{error}: name a queue for replies as reply_queue"
+                raise ChannelLost(hint, condition=error.condition) from error
         if name:
             return await client.open_receiver(
                 # Of two that read from it, each would get replies to the other.

@@ -45,6 +45,8 @@ FLUSH_TIMEOUT = 0.5
 """Seconds that a cancelled connection takes to write what was settled."""
 VHOST = "vhost:"
 """What RabbitMQ wants before the name of a virtual host, in the hostname of an open frame."""
+QUEUE = "/amq/queue/"
+"""What begins RabbitMQ's addresses of queues that have to be there."""
 _READ_MAX = 131_072
 
 
@@ -217,9 +219,25 @@ class Client:
             NotSupported: no address, and the peer offers no anonymous relay.
         """
         del mandatory
+        if address is not None:
+            await self._look_for(address)
         link = self._engine.open_sender(address, confirm=confirm)
         await self._attached(link)
         return Sender(link, on_settled, self._kick)
+
+    async def _look_for(self, address: str) -> None:
+        """See whether a queue is there, where the peer tells readers alone."""
+        if not (self._engine.quirks.unchecked_targets and address.startswith(QUEUE)):
+            return
+        link = self._engine.open_receiver(Subscription(address=address, credit=0))
+        try:
+            await self._attached(link)
+        except ChannelLost as error:
+            if error.condition == "amqp:not-found":
+                raise
+            # Who may write need not be one who may read.
+        else:
+            await Receiver(link, self._kick).aclose()
 
     async def open_receiver(
         self, subscription: Subscription, *, sender: _client.Sender | None = None
