@@ -24,7 +24,10 @@ PLUGINS = ("rabbitmq_amqp1_0", "rabbitmq_auth_mechanism_ssl")
 
 # One scheduler that sleeps when it has nothing to do: a broker must not take a core from the tests.
 # Benchmarks give `erl_args=()`.
-SMALL = tuple("+S 1:1 +SDcpu 1:1 +SDio 2 +A 4 +sbwt none +sbwtdcpu none +sbwtdio none".split())
+SMALL = (
+    *("+S", "1:1", "+SDcpu", "1:1", "+SDio", "2", "+A", "4"),
+    *("+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"),
+)
 LOOPBACK = ("-kernel", "inet_dist_use_interface", "{127,0,0,1}")
 
 PATIENCE = 90.0  # seconds for a broker to start or stop before it counts as broken

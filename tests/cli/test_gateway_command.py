@@ -214,6 +214,15 @@ def test_a_topology_runs_gateways(
     running.send_signal(signal.SIGHUP)
     while b"nothing has changed" not in running.err.seen:
         assert running.err.line()
+    bridge = tmp_path / "bridge.toml"
+    bridge.write_text("[gateway]\nlinger = 3\n" + bridge.read_text(encoding="utf-8"))
+    running.send_signal(signal.SIGHUP)
+    line = ""
+    while "was read again" not in line:
+        line = running.err.line().decode()
+        assert line, running.err.seen
+    assert "bridge was stopped and started anew" in line
+    assert not [name for name in ("inline", "work") if name in line]
     assert running.end(signal.SIGTERM) == 0
 
 
