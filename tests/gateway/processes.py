@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class GatewayProcess:
 
 
 @asynccontextmanager
-async def gateway(config: Path, text: str) -> AsyncIterator[GatewayProcess]:
+async def gateway(config: Path, text: str) -> AsyncGenerator[GatewayProcess]:
     """A gateway with this configuration, not started; ended at the end, and its words shown."""
     await trio.Path(config).write_text(text, encoding="utf-8")
     process = GatewayProcess(config)

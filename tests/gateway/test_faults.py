@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pika
 import pytest
@@ -67,7 +67,7 @@ def depth(url: str, queue: str) -> int:
 
 
 @asynccontextmanager
-async def running(text: str, path: Path, url: str) -> AsyncIterator[hs.devices.AmqpGateway]:
+async def running(text: str, path: Path, url: str) -> AsyncGenerator[hs.devices.AmqpGateway]:
     """A gateway in this process, stopped gracefully at the end."""
     file = path / "gateway.toml"
     await trio.Path(file).write_text(f'[broker]\nurl = "{url}"\n{text}', encoding="utf-8")
@@ -209,13 +209,15 @@ async def test_poison_from_the_broker_ends_nothing_but_itself(
 ) -> None:
     await in_thread(declare, rabbitmq.url, "poison")
     plain = pika.BasicProperties()
+    # Not UTF-8: many clients cannot read the rest of the connection after these.
+    binary = pika.BasicProperties()
+    binary.correlation_id, binary.message_id = cast("Any", (b"\xff\xfe\x00", b"\x80"))
     await in_thread(
         put,
         rabbitmq.url,
         "poison",
         (b"before", plain),
-        # Not UTF-8: many clients cannot read the rest of the connection after these.
-        (b"binary", pika.BasicProperties(correlation_id=b"\xff\xfe\x00", message_id=b"\x80")),
+        (b"binary", binary),
         (b"oversize" * 100, plain),
         (b"frames", pika.BasicProperties(headers={"x-hypersocket-frames": "1,2,999"})),
         (b"frames", pika.BasicProperties(headers={"x-hypersocket-frames": ["no", -1]})),

@@ -109,6 +109,12 @@ class Tally:
             while not holds():
                 await self._changed.park()
 
+    async def until_received(self, count: int) -> None:
+        await self.until(lambda: len(self.first) >= count)
+
+    async def until_sent(self, count: int) -> None:
+        await self.until(lambda: self.sent == count)
+
     def allow(self, number: int) -> None:
         """Let the sender go on up to this one."""
         self.allowed = min(self.count, number)
@@ -151,12 +157,12 @@ async def carry(
         half = last - step // 2
         tally.allow(half)
         if kill in gentle:
-            await tally.until(lambda half=half: len(tally.first) >= half)
+            await tally.until_received(half)
             await restart(process)
-        await tally.until(lambda last=last: len(tally.first) >= last)
+        await tally.until_received(last)
         # So that there is something on its way out, too.
         tally.allow(last)
-        await tally.until(lambda last=last: tally.sent == last)
+        await tally.until_sent(last)
         tally.life += 1
         await broker.kill()
         await broker.start()
