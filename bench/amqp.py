@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,9 @@ _TRANSIENT, _PERSISTENT = 1, 2
 
 def missing() -> str | None:
     """Why there can be no broker here; None if there can."""
-    try:
-        import pamqp  # noqa: F401 - the same
-        import pika  # noqa: F401 - asked whether it is there
-    except ImportError as error:
-        return f"not installed ({error})"
+    for name in ("pamqp", "pika"):
+        if find_spec(name) is None:
+            return f"not installed ({name})"
     from tests.brokers import node
 
     return node.missing()

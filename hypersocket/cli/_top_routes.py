@@ -89,10 +89,10 @@ def route_table(found: Iterable[RouteRow], width: int, *, whole: bool = False) -
     """
     columns = _columns(width)
     names = [name for _, name in columns]
-    made: Table | None = _table(columns, header=True)
+    made = _table(columns, header=True)
     parts: list[RenderableType] = [made]
     for row in found:
-        if made is None:
+        if made is not parts[-1]:
             made = _table(columns, header=False)
             parts.append(made)
         made.add_row(*_cells(row, names))
@@ -103,7 +103,6 @@ def route_table(found: Iterable[RouteRow], width: int, *, whole: bool = False) -
             # Over all columns, which a table cannot: so another goes on below, of the same widths.
             said = Text(clean(why), style="dim", no_wrap=not whole, overflow="ellipsis")
             parts.append(Padding(said, (0, 0, 0, 4)))
-            made = None
     return Group(*parts)
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from hypersocket.devices import topology
 from hypersocket.devices.topology import Topology
-from hypersocket.devices.topology._picture import Card, Picture, picture_of
+from hypersocket.devices.topology._cards import Card
+from hypersocket.devices.topology._picture import Picture, picture_of
 from hypersocket.devices.topology._svg import COLOUR, DASH, OF_KIND
 
 ROOT = Path(__file__).parents[2]

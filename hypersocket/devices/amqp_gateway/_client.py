@@ -108,8 +108,9 @@ class Sender(Protocol):
         Waits while too much is unwritten, while the broker has blocked the connection, and (1.0)
         while there is no credit. What the protocol cannot carry (an integer of more than 64 bits
         in a header, a routing key of more than 255 bytes, ...) is ``REJECTED`` at once, with the
-        reason and before this returns; the others are none the worse for it. If the channel or connection ends, all that were taken and have
-        no outcome get :attr:`Result.UNKNOWN`, and then this and later calls raise.
+        reason and before this returns; the others are none the worse for it. If the channel or
+        connection ends, all that were taken and have no outcome get :attr:`Result.UNKNOWN`, and
+        then this and later calls raise.
 
         Cancelled: those not yet taken over were not sent, and have no outcome; ``taken`` of the
         sender tells how many publications it has taken since it was made.

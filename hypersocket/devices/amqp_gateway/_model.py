@@ -168,7 +168,7 @@ class RouteTable(Table):
         "on-confirm",
         description="out, in: when a message leaves the gateway's care. `on-confirm`: the other"
         " side has taken it over. `on-publish`: it was written. `no-ack`: in, the broker forgets a"
-        " message as it sends it; out, as `on-publish`.",
+        " message as the gateway takes it; out, as `on-publish`.",
     )
     ack: Literal["sent", "reply"] = Field(
         "sent",

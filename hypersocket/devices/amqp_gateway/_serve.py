@@ -279,6 +279,7 @@ class Serve(Route):
 
     def _again(self, one: Publication) -> None:
         """Nobody knows whether the reply went: the request is carried out again."""
+        receiver: Receiver
         receiver, delivery = one.context
         if receiver is self._receiver:
             self._open_replies -= 1
@@ -290,8 +291,9 @@ class Serve(Route):
         self._done(one)
 
     def _done(self, one: Publication) -> None:
+        receiver: Receiver
         receiver, delivery = one.context
-        if receiver is not None and receiver is self._receiver:
+        if receiver is self._receiver:
             receiver.accept([delivery])
             self._open_replies -= 1
             self._held -= 1

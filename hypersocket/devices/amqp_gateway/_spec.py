@@ -90,7 +90,7 @@ class RouteSpec:
         arguments: of the consumer (0-9-1).
         mode: the shovel's names. ``on-confirm``: a message leaves the gateway's care when the
             other side has confirmed it. ``on-publish``: when it was written. ``no-ack``: in: the
-            broker forgets a message as it sends it; out: as ``on-publish``.
+            broker forgets a message as the gateway takes it; out: as ``on-publish``.
         ack: in: ``"sent"``, the ØMQ peer's connection took it; ``"reply"``, a worker answered.
         prefetch: how many messages may be in the gateway's care at once; None for the socket's
             high-water mark (1000 if it has none).
@@ -109,8 +109,8 @@ class RouteSpec:
         subscribe: topics with XSUB: prefixes that the gateway subscribes to.
         separator: topics: how words of an ØMQ topic are told apart; the broker's is ``"."``.
         max_hops: how many gateways a message may have come through, this one included.
-        own_messages: in: what this gateway has published itself is ``"cut"`` as a loop, or, where
-            nothing feeds it back, ``"pass"``ed on.
+        own_messages: in: ``"cut"``: what this gateway has published itself is a loop; ``"pass"``:
+            it is passed on, since nothing feeds it back.
         dead_letters: where failed messages go.
         policy: what it may touch.
     """
