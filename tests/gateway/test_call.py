@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,20 +22,21 @@ from hypersocket.devices.amqp_gateway._spec import RouteSpec
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
 from . import worlds
-from .worlds import Amqp, amqp, at, gateway, until, where
+from .worlds import Amqp, amqp, at, gateway, unheard, until, where
 
 LIMIT = 15.0
 
 
 @asynccontextmanager
-async def running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
+async def running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway]:
     with trio.fail_after(LIMIT):
         async with worlds.running(made) as gw:
             yield gw
 
 
 def call(**changes: Any) -> RouteSpec:
-    return RouteSpec(name="call", kind="call", socket=at("ROUTER"), **{"queue": "rpc", **changes})
+    given: dict[str, Any] = {"queue": "rpc", **changes}
+    return RouteSpec(name="call", kind="call", socket=at("ROUTER"), **given)
 
 
 class Service(Amqp):
@@ -46,7 +47,7 @@ class Service(Amqp):
 
     async def reply(self, request: Delivery, body: bytes, **said: Any) -> None:
         properties = Properties(correlation_id=request.properties.correlation_id, **said)
-        sender = await self.client.open_sender(lambda *_: None, mandatory=False)
+        sender = await self.client.open_sender(unheard, mandatory=False)
         target = Target("", request.properties.reply_to or "")
         await sender.send([Publication(target, body, properties)])
         await sender.wait_settled()
@@ -55,7 +56,7 @@ class Service(Amqp):
     async def echo(self) -> None:
         """Answer for ever: the request, reversed; its frames are kept."""
         receiver = await self.client.open_receiver(Subscription(queue="rpc", credit=100))
-        sender = await self.client.open_sender(lambda *_: None, mandatory=False)
+        sender = await self.client.open_sender(unheard, mandatory=False)
         while True:
             requests = await receiver.receive()
             await sender.send(
@@ -72,7 +73,7 @@ class Service(Amqp):
 
 
 @asynccontextmanager
-async def world(rabbitmq: RabbitMQ, **changes: Any) -> AsyncIterator[tuple[AmqpGateway, Service]]:
+async def world(rabbitmq: RabbitMQ, **changes: Any) -> AsyncGenerator[tuple[AmqpGateway, Service]]:
     async with amqp(rabbitmq) as peer:
         service = Service(peer.client)
         await service.queue("rpc", durable=False)

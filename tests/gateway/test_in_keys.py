@@ -13,6 +13,7 @@ from hypersocket.devices import ConfigurationError
 from hypersocket.devices.amqp_gateway import loads
 from hypersocket.devices.amqp_gateway._multipart import HEADER
 from hypersocket.devices.amqp_gateway._spec import DeadLetters, RouteSpec
+from hypersocket.devices.amqp_gateway._stats import RouteStats
 
 from ..brokers.rabbitmq import RabbitMQ
 from .worlds import amqp, at, depth, gateway, running, until, where
@@ -21,11 +22,13 @@ Q, DEAD = Queue(name="q", durable=False), Queue(name="dead", durable=False)
 
 
 def into(socket: str = "PUSH", **changes: Any) -> RouteSpec:
-    return RouteSpec(name="in", kind="in", socket=at(socket), **{"queue": "q", **changes})
+    given: dict[str, Any] = {"queue": "q", **changes}
+    return RouteSpec(name="in", kind="in", socket=at(socket), **given)
 
 
 def out(**changes: Any) -> RouteSpec:
-    return RouteSpec(name="out", kind="out", socket=at("PULL"), **{"queue": "q", **changes})
+    given: dict[str, Any] = {"queue": "q", **changes}
+    return RouteSpec(name="out", kind="out", socket=at("PULL"), **given)
 
 
 async def test_own_messages_pass_where_the_route_says_so(rabbitmq: RabbitMQ) -> None:
@@ -125,6 +128,10 @@ async def test_max_deliveries_of_a_route_in(rabbitmq: RabbitMQ) -> None:
     assert await depth(rabbitmq, "q") == (0, 0)
 
 
+def _settled(told: RouteStats) -> bool:
+    return bool(told.confirmed or told.returned)
+
+
 @pytest.mark.parametrize("mandatory", [True, False])
 async def test_mandatory_says_whether_what_goes_nowhere_has_failed(
     rabbitmq: RabbitMQ, mandatory: bool
@@ -135,10 +142,8 @@ async def test_mandatory_says_whether_what_goes_nowhere_has_failed(
         hs.Push(connect=where(gw, "out")) as push,
     ):
         await push.send(b"x")
+        await until(lambda: _settled(gw.stats().routes[0]))
         [told] = gw.stats().routes
-        while not (told.confirmed or told.returned):
-            await until(lambda before=told: gw.stats().routes[0] != before)
-            [told] = gw.stats().routes
         assert (told.confirmed, told.returned) == ((0, 1) if mandatory else (1, 0))
 
 

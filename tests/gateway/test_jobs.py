@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,10 +25,11 @@ class World:
         self.socket = socket
         self.answered: list[tuple[Any, list[bytes]]] = []
         self.back: list[tuple[Any, str]] = []
+        given: dict[str, Any] = {"timeout": None, **more}
         self.jobs = Jobs(
             socket,
             "test",
-            **{"timeout": None, **more},
+            **given,
             on_answer=lambda job, frames: self.answered.append((job.context, frames)),
             on_back=lambda job, why: self.back.append((job.context, why)),
         )
@@ -39,7 +40,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(endpoint: str = "inproc://jobs", **more: Any) -> AsyncIterator[World]:
+async def world(endpoint: str = "inproc://jobs", **more: Any) -> AsyncGenerator[World]:
     socket = AddressedDealer(bind=endpoint, router_mandatory=True)
     async with socket, trio.open_nursery() as nursery:
         one = World(socket, **more)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,21 +26,22 @@ from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpe
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
 from . import worlds
-from .worlds import amqp, at, depth, gateway, until, where
+from .worlds import amqp, at, depth, gateway, unheard, until, where
 
 LIMIT = 15.0
 Q, DEAD = Queue(name="rpc", durable=False), Queue(name="dead", durable=False)
 
 
 @asynccontextmanager
-async def running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
+async def running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway]:
     with trio.fail_after(LIMIT):
         async with worlds.running(made) as gw:
             yield gw
 
 
 def serve(**changes: Any) -> RouteSpec:
-    return RouteSpec(name="serve", kind="serve", socket=at("DEALER"), **{"queue": "rpc", **changes})
+    given: dict[str, Any] = {"queue": "rpc", **changes}
+    return RouteSpec(name="serve", kind="serve", socket=at("DEALER"), **given)
 
 
 class Caller:
@@ -65,15 +66,15 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(rabbitmq: RabbitMQ) -> AsyncIterator[Caller]:
+async def calling(rabbitmq: RabbitMQ) -> AsyncGenerator[Caller]:
     async with amqp(rabbitmq) as peer:
-        sender = await peer.client.open_sender(lambda *_: None)
+        sender = await peer.client.open_sender(unheard)
         direct = Subscription(queue="amq.rabbitmq.reply-to", settled=True)
         yield Caller(sender, await peer.client.open_receiver(direct, sender=sender))
 
 
 @asynccontextmanager
-async def world(rabbitmq: RabbitMQ, **changes: Any) -> AsyncIterator[tuple[AmqpGateway, Caller]]:
+async def world(rabbitmq: RabbitMQ, **changes: Any) -> AsyncGenerator[tuple[AmqpGateway, Caller]]:
     made = gateway(rabbitmq, serve(**changes), declare=[Q, DEAD])
     async with running(made) as gw, calling(rabbitmq) as caller:
         yield gw, caller

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,14 +34,14 @@ from hypersocket.devices.amqp_gateway._spec import Policy, RouteSpec
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
 from . import worlds
-from .worlds import Amqp, amqp, at, gateway, until, where
+from .worlds import Amqp, amqp, at, gateway, unheard, until, where
 
 T = Exchange(name="t", type="topic", durable=False)
 LIMIT = 10.0
 
 
 @asynccontextmanager
-async def running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
+async def running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway]:
     with trio.fail_after(LIMIT):
         async with worlds.running(made) as gw:
             yield gw
@@ -49,7 +49,8 @@ async def running(made: AmqpGateway) -> AsyncIterator[AmqpGateway]:
 
 def topics(**changes: Any) -> RouteSpec:
     socket = changes.pop("socket", None) or at("XPUB")
-    return RouteSpec(name="topics", kind="topics", socket=socket, **{"exchange": "t", **changes})
+    given: dict[str, Any] = {"exchange": "t", **changes}
+    return RouteSpec(name="topics", kind="topics", socket=socket, **given)
 
 
 def world(rabbitmq: RabbitMQ, **changes: Any) -> AmqpGateway:
@@ -72,7 +73,7 @@ def count(gw: AmqpGateway) -> int:
 
 async def publish(peer: Amqp, keys: Sequence[str], properties: Properties = NO_PROPERTIES) -> None:
     """Publish as a PUB does: whether anybody is there or not."""
-    sender = await peer.client.open_sender(lambda *_: None, mandatory=False)
+    sender = await peer.client.open_sender(unheard, mandatory=False)
     await sender.send([Publication(Target("t", key), key.encode(), properties) for key in keys])
     await sender.wait_settled()
     await sender.aclose()

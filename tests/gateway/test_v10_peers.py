@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypersocket.devices.amqp_gateway._spec import DeadLetters, RouteSpec
 
 from ..amqp.v10.peer import Peer
 from ..brokers.proton_c import ProtonBroker
-from .worlds import at, running, until, where
+from .worlds import at, running, unheard, until, where
 from .worlds10 import connect, gateway, of, peer_on_tcp, stats
 
 
@@ -123,13 +124,17 @@ def serving(**options: Any) -> Callable[[], Peer]:
     return make
 
 
+def _has(peer: Peer, count: int) -> bool:
+    return len(peer.messages) == count
+
+
 def _encoded(body: bytes, **said: Any) -> bytes:
     message = Message(body=body, inferred=True, **said)
     return bytes(message.encode())
 
 
-def _decoded(data: bytes) -> Message:
-    message = Message()
+def _decoded(data: bytes) -> Any:
+    message: Any = Message()
     message.decode(data)
     return message
 
@@ -172,7 +177,7 @@ async def test_answers_go_by_the_relay_or_by_a_link_each(relay: bool) -> None:
             assert not delivery.settled
             peer.kick()
             await rep.send(await rep.recv() + b"!")
-            await until(lambda number=number: len(peer.messages) == number + 1)
+            await until(partial(_has, peer, number + 1))
         answers = [_decoded(one) for one in peer.messages]
         assert [one.body for one in answers] == [b"0!", b"1!", b"2!"]
         assert [one.correlation_id for one in answers] == [0, 1, 2]
@@ -244,7 +249,7 @@ async def test_a_broker_in_c_has_dead_letters(proton_broker: ProtonBroker) -> No
         running(gateway(of(proton_broker), route)) as gw,
         hs.Rep(connect=where(gw, "in")) as rep,
     ):
-        sender = await client.open_sender(lambda *_: None, address="jobs")
+        sender = await client.open_sender(unheard, address="jobs")
         await sender.send([Publication(Target(address="jobs"), b"job", Properties(message_id="1"))])
         assert await rep.recv() == b"job"
         await rep.send_multipart([b"reject", b"no good"])

@@ -17,7 +17,7 @@ from hypersocket.devices.amqp_gateway._spec import DeadLetters, RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ, missing
 from ..interop.peers import Theirs
-from .worlds import amqp, at, depth, running, until, where
+from .worlds import amqp, at, depth, running, unheard, until, where
 from .worlds10 import connect, gateway, stats
 
 pytestmark = pytest.mark.interop
@@ -287,7 +287,7 @@ async def test_an_answer_that_cannot_go_ends_nothing_but_itself(rabbitmq: Rabbit
         hs.Rep(connect=where(gw, "serve")) as rep,
         connect(rabbitmq) as client,
     ):
-        sender = await client.open_sender(lambda *_: None, address="/amq/queue/rpc")
+        sender = await client.open_sender(unheard, address="/amq/queue/rpc")
         target = Target(address="/amq/queue/rpc")
         for reply_to in ("/amq/queue/nope", "/amq/queue/answers"):
             said = Properties(reply_to=reply_to, correlation_id=reply_to)

@@ -175,3 +175,8 @@ async def until(holds: Callable[[], bool]) -> None:
     """Look again and again, for what tells nobody."""
     while not holds():  # noqa: ASYNC110
         await trio.sleep(0.005)
+
+
+def unheard(publications: Sequence[Publication], outcome: Outcome) -> None:
+    """What a sender tells who does not want to know what became of publications."""
+    del publications, outcome
