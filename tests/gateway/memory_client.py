@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import trio
 
 from hypersocket.amqp import (
     CONFIRMED,
+    NO_PROPERTIES,
     AmqpError,
     ChannelLost,
     ConnectionLost,
@@ -18,8 +20,9 @@ from hypersocket.amqp import (
     Publication,
     Result,
     Subscription,
+    Target,
 )
-from hypersocket.devices.amqp_gateway._client import BrokerAddress, OnSettled, Receiver
+from hypersocket.devices.amqp_gateway._client import BrokerAddress, Delivery, OnSettled, Receiver
 
 UNKNOWN = Outcome(Result.UNKNOWN)
 
@@ -30,6 +33,9 @@ class Broker:
     Attributes:
         refusals: what the next attempts to connect raise, in order.
         attempts: when there were attempts to connect.
+        cancels: how the next consumers are ended by the broker, their channels going on.
+        consumers: how many were opened and not closed.
+        queue: what consumers get: bodies, and whether they were given to somebody before.
         stored: what was confirmed, in order.
         verdict: what becomes of a publication; None to say nothing yet; an error ends the channel.
     """
@@ -40,6 +46,18 @@ class Broker:
         self.stored: list[bytes] = []
         self.verdict: Callable[[Publication], Outcome | ChannelLost | None] = lambda _: CONFIRMED
         self.client: MemoryClient | None = None
+        self.queue: deque[tuple[bytes, bool]] = deque()
+        self.queued = trio.lowlevel.ParkingLot()
+        self.cancels: list[ChannelLost] = []
+        self.consumers = 0
+
+    def put(self, *bodies: bytes, redelivered: bool = False) -> None:
+        """Into the queue: at the end, or where it was before."""
+        if redelivered:
+            self.queue.extendleft((body, True) for body in reversed(bodies))
+        else:
+            self.queue.extend((body, False) for body in bodies)
+        self.queued.unpark_all()
 
     @asynccontextmanager
     async def connect(
@@ -102,7 +120,70 @@ class MemoryClient:
         return sender
 
     async def open_receiver(self, subscription: Subscription) -> Receiver:
-        raise NotImplementedError
+        await trio.lowlevel.checkpoint()
+        return MemoryReceiver(self._broker, subscription)
+
+
+class MemoryDelivery:
+    """One message on its way from the broker."""
+
+    target = Target()
+    delivery_count = None
+    properties = NO_PROPERTIES
+
+    def __init__(self, body: bytes, *, redelivered: bool) -> None:
+        self.body = body
+        self.redelivered = redelivered
+
+
+class MemoryReceiver:
+    """One consumer of the broker's only queue."""
+
+    address = "q"
+
+    def __init__(self, broker: Broker, subscription: Subscription) -> None:
+        self._broker = broker
+        self._credit = subscription.credit
+        self._settled = subscription.settled
+        broker.consumers += 1
+        self._held: list[Delivery] = []
+
+    @property
+    def unsettled(self) -> int:
+        return len(self._held)
+
+    async def receive(self) -> list[Delivery]:
+        await trio.lowlevel.checkpoint()
+        if self._broker.cancels:
+            raise self._broker.cancels.pop()
+        while not self._broker.queue or self.unsettled >= self._credit:
+            await self._broker.queued.park()
+        body, redelivered = self._broker.queue.popleft()
+        delivery = MemoryDelivery(body, redelivered=redelivered)
+        if not self._settled:
+            self._held.append(delivery)
+        return [delivery]
+
+    def accept(self, deliveries: Sequence[Delivery]) -> None:
+        self._settle(deliveries)
+
+    def reject(self, deliveries: Sequence[Delivery]) -> None:
+        self._settle(deliveries)
+
+    def release(self, deliveries: Sequence[Delivery]) -> None:
+        self._settle(deliveries)
+        self._broker.put(*[one.body for one in deliveries], redelivered=True)
+
+    def _settle(self, deliveries: Sequence[Delivery]) -> None:
+        for one in deliveries:
+            self._held.remove(one)
+        self._broker.queued.unpark_all()
+
+    async def aclose(self) -> None:
+        self._broker.consumers -= 1
+        left, self._held = self._held, []
+        self._broker.put(*[one.body for one in left], redelivered=True)
+        await trio.lowlevel.checkpoint()
 
 
 class MemorySender:

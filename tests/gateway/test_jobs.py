@@ -146,3 +146,40 @@ async def test_waiting_for_a_worker_can_be_cancelled() -> None:
             await one.give(b"b")
             assert await rep.recv() == b"b"
         assert len(one.jobs) == 0 or one.back == []
+
+
+async def test_who_answers_twice_gets_no_more_than_others() -> None:
+    async with world(most=1) as one, hs.Dealer(connect="inproc://jobs") as worker:
+        await one.give(b"a")
+        answer = [*(await worker.recv_multipart())[:2], b"done"]
+        await worker.send_multipart(answer)
+        await one.give(b"b")
+        await worker.send_multipart(answer)
+        await trio.testing.wait_all_tasks_blocked()
+        assert one.jobs.late == 1
+        assert not one.jobs.is_free
+        await worker.send_multipart([*(await worker.recv_multipart())[:2], b"done"])
+        await trio.testing.wait_all_tasks_blocked()
+        assert one.jobs.is_free
+        assert [context for context, _ in one.answered] == [b"a", b"b"]
+
+
+async def test_a_late_answer_frees_its_worker_once(autojump_clock: trio.testing.MockClock) -> None:
+    async with (
+        world(most=1, timeout=1.0) as one,
+        hs.Dealer(connect="inproc://jobs") as worker,
+    ):
+        await one.give(b"a")
+        answer = [*(await worker.recv_multipart())[:2], b"done"]
+        await trio.sleep(2)
+        assert one.back == [(b"a", "timeout")]
+        assert not one.jobs.is_free
+        for _ in range(2):
+            await worker.send_multipart(answer)
+            await trio.testing.wait_all_tasks_blocked()
+            assert one.jobs.is_free
+        await one.give(b"b")
+        await worker.send_multipart(answer)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not one.jobs.is_free
+        assert one.jobs.late == 3

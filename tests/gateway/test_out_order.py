@@ -185,3 +185,103 @@ async def test_a_bucket_holds_back_to_its_rate(autojump_clock: MockClock) -> Non
 
 async def test_a_bucket_without_a_rate_never_waits() -> None:
     assert await TokenBucket(None).wait(7) == 7
+
+
+async def test_only_what_was_tried_counts_as_tried(autojump_clock: MockClock) -> None:
+    """Of several that end the channel, each costs the others a connection, and no attempt."""
+    broker = Broker()
+    began = False
+
+    def judge(one: Publication) -> Outcome | ChannelLost | None:
+        nonlocal began
+        if one.body == b"last":
+            began = True
+        if not began:
+            return None
+        return CONFIRMED if one.body == b"good" else ChannelLost("no", condition="406 NO")
+
+    broker.verdict = judge
+    async with carrying(broker, retries=2) as (gateway, push):
+        await push.send_many([b"bad 1", b"bad 2", b"bad 3", b"bad 4", b"good", b"last"])
+        await settled(gateway, 1)
+        [stats] = gateway.stats().routes
+    assert broker.stored == [b"good"]
+    assert (stats.rejected, stats.drops) == (5, {"rejected": 5})
+
+
+async def test_what_stays_unknown_on_a_link_that_stands_is_sent_again_with_pauses(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker()
+    times: list[float] = []
+
+    def judge(one: Publication) -> Outcome:
+        times.append(trio.current_time())
+        return (
+            CONFIRMED if len(times) == 6 else Outcome(Result.UNKNOWN, "settled without an outcome")
+        )
+
+    broker.verdict = judge
+    async with carrying(broker) as (gateway, push):
+        await push.send(b"m")
+        await settled(gateway, 1)
+    pauses = [later - now for now, later in pairwise(times)]
+    for pause, most in zip(pauses, [1.0, 2.0, 4.0, 8.0, 8.0], strict=True):
+        assert most / 2 <= pause <= most
+
+
+async def test_pauses_of_a_route_begin_anew_after_it_worked(autojump_clock: MockClock) -> None:
+    broker = Broker()
+    times: list[float] = []
+
+    def judge(one: Publication) -> Outcome | ChannelLost:
+        times.append(trio.current_time())
+        refused = len(times) not in {7, 9}
+        return ChannelLost("not now", condition="403 NO") if refused else CONFIRMED
+
+    broker.verdict = judge
+    async with carrying(broker) as (gateway, push):
+        await push.send(b"m")
+        await settled(gateway, 1)
+        await trio.sleep(100)
+        await push.send(b"n")
+        await settled(gateway, 2)
+    pauses = [later - now for now, later in pairwise(times)]
+    assert pauses[5] >= 4.0
+    assert pauses[7] <= 1.0
+
+
+async def test_a_message_that_cannot_be_packed_ends_nothing_but_itself(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker()
+    async with carrying(broker) as (gateway, push):
+        packer = cast("Any", gateway)._routes[0]._packer
+        pack = packer.pack
+
+        def fails(message: Any) -> Publication:
+            if message == b"2":
+                raise OverflowError("of a kind that nobody thought of")
+            return cast("Publication", pack(message))
+
+        monkeypatch.setattr(packer, "pack", fails)
+        await push.send_many(bodies([1, 2, 3]))
+        await settled(gateway, 2)
+        [stats] = gateway.stats().routes
+    assert broker.stored == bodies([1, 3])
+    assert (stats.received, stats.drops) == (3, {"malformed": 1})
+    assert "nobody thought of" in caplog.text
+
+
+async def test_what_a_stop_raises_leaves_as_itself(autojump_clock: MockClock) -> None:
+    broker = Broker()
+    made = make(broker, f"inproc://out-order-{next(NAMES)}")
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    cast("Any", made)._routes[0].stop = fail
+    made.stop_soon()
+    with pytest.raises(ZeroDivisionError):
+        await made.run()
+    assert made.state == "stopped"

@@ -151,7 +151,10 @@ class Broker:
         self._on_change()
 
     def _on_blocked(self, reason: str | None) -> None:
+        before = self.blocked
         self.blocked = "" if reason is None else reason or "it does not say why"
+        if self.blocked == before:
+            return
         if self.blocked:
             logger.warning("%s: the broker takes no messages: %s", self._label, self.blocked)
         else:

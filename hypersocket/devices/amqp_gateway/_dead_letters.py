@@ -98,6 +98,7 @@ class Burial:
         counters: the route's.
         socket: where they go, if that is a socket.
         backoff: between attempts.
+        repeats: before letters that have been such before, and came back to the route.
         on_change: called when there are fewer letters.
 
     Attributes:
@@ -114,6 +115,7 @@ class Burial:
         *,
         socket: Socket | None,
         backoff: Backoff,
+        repeats: Backoff,
         on_change: Callable[[], None],
     ) -> None:
         self.socket: Any = socket
@@ -124,6 +126,7 @@ class Burial:
         self._label = label
         self._counters = counters
         self._backoff = backoff
+        self._repeats = repeats
         self._on_change = on_change
         self._posted: deque[Letter] = deque()
         self._sent: dict[Publication, Letter] = {}
@@ -205,7 +208,11 @@ class Burial:
         while True:
             await self._wait_posted()
             try:
-                await self._publish(await self._open(client))
+                sender = await self._open(client)
+                try:
+                    await self._publish(sender)
+                finally:
+                    await sender.aclose()  # the connection may go on, and has so many channels
             except (ChannelLost, NotSupported) as error:
                 self._fails(str(error))
             self._take_back()
@@ -242,6 +249,10 @@ class Burial:
             if self._refused:
                 self._refused = False
                 await trio.sleep(self._backoff.next())
+            if any(self._came_back(one) for one in self._posted):
+                await trio.sleep(self._repeats.next())  # they go round
+            else:
+                self._repeats.reset()
             letters = list(self._posted)
             batch = [self._publication(letter) for letter in letters]
             self._posted.clear()
@@ -251,9 +262,17 @@ class Burial:
                 await sender.send(batch)
             except (ValueError, TypeError, OverflowError) as error:
                 at = sender.taken - before
-                letter = self._sent.pop(batch[at])
-                self._posted.extendleft(reversed([self._sent.pop(b) for b in batch[at + 1 :]]))
-                self._refuse(letter, str(error))
+                # Some may have been forgotten meanwhile.
+                letter = self._sent.pop(batch[at], None)
+                left = [self._sent.pop(one, None) for one in batch[at + 1 :]]
+                self._posted.extendleft(one for one in reversed(left) if one is not None)
+                if letter is not None:
+                    self._refuse(letter, str(error))
+
+    def _came_back(self, letter: Letter) -> bool:
+        """Whether it was a dead letter of this route before."""
+        said = letter.properties.headers
+        return said.get(GATEWAY) == self._gateway and said.get(ROUTE) == self._spec.name
 
     def _publication(self, letter: Letter) -> Publication:
         assert self._to is not None

@@ -22,7 +22,7 @@ from ._route import Route, Shared
 from ._routes import make_route
 from ._spec import GatewaySpec
 from ._stats import GatewayResult, GatewayState, GatewayStats
-from ._tasks import Backoff, together
+from ._tasks import Backoff, all_of, together
 
 logger = logging.getLogger("hypersocket")
 
@@ -206,6 +206,7 @@ class AmqpGateway:
     async def _run_route(self, route: Route, client: Client) -> None:
         backoff = self._backoffs[route]
         while True:
+            since = trio.current_time()
             try:
                 await route.run(client)
             except ConnectionLost as error:
@@ -219,6 +220,8 @@ class AmqpGateway:
             else:
                 await trio.sleep_forever()
             self._changed()
+            if trio.current_time() - since > backoff.current:
+                backoff.reset()  # it worked for some time
             await trio.sleep(backoff.next())
 
     # Stopping
@@ -249,9 +252,7 @@ class AmqpGateway:
         await self._stopping.wait()
         self._state = "stopping"
         with trio.move_on_after(self.spec.linger):
-            async with trio.open_nursery() as nursery:
-                for route in self._routes:
-                    nursery.start_soon(route.stop)
+            await all_of(*(route.stop for route in self._routes))
         self._settled.set()
         with trio.move_on_after(CLOSING):
             while self._broker.client is not None:

@@ -6,6 +6,7 @@ is there to take messages, none are asked for, and those in hand are given back.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,8 @@ from ._spec import RouteSpec
 from ._taking import Message
 from ._tasks import together
 from ._unpacking import Unfit, Unpacker
+
+logger = logging.getLogger("hypersocket")
 
 CHUNK = 512
 """Messages that are handed over, and then settled, at once at most."""
@@ -112,12 +115,14 @@ class In(Route):
         self._given_back = 0
         try:
             yield receiver
-            await receiver.aclose()
         finally:
-            # What is not settled by now is the broker's again, and others get it.
+            # What is not settled by now is the broker's again, and others get it: what is said of
+            # it from here on comes too late. A consumer that the broker ended is closed as well:
+            # its channel would go on, and keep what it was sent.
             self.receiver = None
             self._forget()
             self.changed()
+            await receiver.aclose()
 
     def _forget(self) -> None:
         """Deliveries in hand are no longer ours."""
@@ -125,9 +130,20 @@ class In(Route):
         self.held = 0
         if self.spec.mode == "no-ack":
             if given_back:
-                self.counters.drop("not handed over, and forgotten by the broker", given_back)
+                self._lost(given_back)
         else:
             self.counters.requeued += given_back
+
+    def _lost(self, count: int) -> None:
+        """With no-ack: received, and neither handed over nor kept by the broker."""
+        first = self.counters.drop("not handed over, and forgotten by the broker", count)
+        logger.log(
+            logging.WARNING if first else logging.DEBUG,
+            "%s: %d messages were not handed over, and mode = 'no-ack' had the broker forget them "
+            "(more are counted in stats())",
+            self.label,
+            count,
+        )
 
     async def _before(self) -> None:
         # What was lost before has been given back before.
@@ -137,6 +153,8 @@ class In(Route):
         while not self.stopping:
             deliveries: list[Delivery] = []
             with trio.CancelScope() as self._receiving:
+                # Of those that the broker has forgotten, no prefetch bounds how many wait here.
+                await self.until(lambda: self.dead_letters.waiting < self.prefetch)
                 deliveries = await receiver.receive()
                 self._count(deliveries)
             for start in range(0, len(deliveries), self._chunk):
@@ -168,6 +186,10 @@ class In(Route):
                 messages.append(unpack(delivery))
             except Unfit as error:
                 self.fail(receiver, delivery, error.reason, str(error))
+            except Exception as error:
+                # A fault of ours, for what is in one message: it ends nothing but that message.
+                logger.exception("%s: a message cannot be unpacked", self.label)
+                self.fail(receiver, delivery, "malformed", repr(error))
             else:
                 fit.append(delivery)
         return fit, messages
@@ -215,7 +237,7 @@ class In(Route):
         """The broker is to give them to others, or again to us."""
         self.held -= len(deliveries)
         if self.spec.mode == "no-ack":
-            self.counters.drop("not handed over, and forgotten by the broker", len(deliveries))
+            self._lost(len(deliveries))
         else:
             self.counters.requeued += len(deliveries)
             receiver.release(deliveries)

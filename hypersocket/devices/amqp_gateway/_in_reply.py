@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import trio
 
 from ._client import Delivery, Receiver
@@ -13,6 +15,11 @@ from ._tasks import together
 
 AT_ONCE = 1
 """Jobs that a worker has at once: one that waits behind another could be with somebody else."""
+
+
+PAUSE = 0.25
+"""Seconds that a job is kept which its worker gives back, though it was given back before: it
+would go round as fast as the machine can."""
 
 
 class InReply(In):
@@ -31,6 +38,7 @@ class InReply(In):
                 f"not with {spec.mode!r}"
             )
         self._chunk = self.prefetch
+        self._later: deque[tuple[float, Receiver, Delivery]] = deque()  # to be given back then
         self.jobs = Jobs(
             self.socket,
             self.label,
@@ -48,7 +56,7 @@ class InReply(In):
 
     async def attend(self) -> None:
         """Watch the workers, and take their answers."""
-        await together(self.dead_letters.attend, self.jobs.attend)
+        await together(self.dead_letters.attend, self.jobs.attend, self._give_back)
 
     async def _before(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -74,19 +82,40 @@ class InReply(In):
     def _forget(self) -> None:
         # Answers to these come too late: the broker gives them out again.
         self.jobs.take_back()
+        self._later.clear()
         super()._forget()
 
     def _answered(self, job: Job, answer: list[bytes]) -> None:
         receiver, delivery = job.context
         verdict = answer[0] if answer else b""
         if verdict == b"requeue":
-            self.release(receiver, [delivery])
+            if delivery.redelivered and not self.stopping:
+                self._later.append((trio.current_time() + PAUSE, receiver, delivery))
+                self.changed()
+            else:
+                self.release(receiver, [delivery])
         elif verdict == b"reject":
             text = answer[1].decode("utf-8", "replace") if len(answer) > 1 else "by its worker"
             self.counters.rejected += 1
             self.fail(receiver, delivery, "rejected", text)
         else:
             self.accept(receiver, [delivery])
+
+    async def _give_back(self) -> None:
+        while True:
+            await self.until(lambda: bool(self._later))
+            await trio.sleep_until(self._later[0][0])
+            self._give_back_until(trio.current_time())
+
+    def _give_back_until(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            _, receiver, delivery = self._later.popleft()
+            self.release(receiver, [delivery])
+
+    async def settle(self) -> None:
+        """Receive nothing more, and wait for the answers to what workers have."""
+        self._give_back_until(float("inf"))
+        await super().settle()
 
     def _came_back(self, job: Job, why: Why) -> None:
         receiver, delivery = job.context

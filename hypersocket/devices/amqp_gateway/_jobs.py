@@ -123,6 +123,8 @@ class Jobs:
         self._crew = _Crew(socket, most, label, on_change, self._worker_gone)
         # By token, in the order of their giving, which is that of their deadlines.
         self._jobs: dict[bytes, Job] = {}
+        # Came back, and were not answered yet: whose worker counts as busy with them.
+        self._overdue: dict[bytes, bytes] = {}
         # A worker may answer what another run of the gateway gave it.
         self._run = secrets.token_bytes(8)
         self._numbers = count(1)
@@ -178,6 +180,7 @@ class Jobs:
     def take_back(self) -> list[Job]:
         """Take back all jobs; what workers still answer counts as late."""
         jobs, self._jobs = list(self._jobs.values()), {}
+        self._overdue.update((job.token, job.worker) for job in jobs)
         return jobs
 
     # Tasks
@@ -206,6 +209,7 @@ class Jobs:
         for job in late:
             # Its worker counts as busy with it until it answers, or goes.
             del self._jobs[job.token]
+            self._overdue[job.token] = job.worker
             self._on_back(job, "timeout")
         if late:
             self._on_change()
@@ -217,18 +221,24 @@ class Jobs:
                 logger.warning("%s: a worker sent what answers no job", self._label)
             self.malformed += 1
             return
-        self._crew.replied(worker)
         job = self._jobs.get(token)
-        if job is None or job.worker != worker:
-            self.late += 1
-        else:
+        if job is not None and job.worker == worker:
+            self._crew.replied(worker)
             del self._jobs[token]
             self._on_answer(job, frames[3:])
+        else:
+            self.late += 1
+            if self._overdue.get(token) == worker:
+                # Only now: one that answers twice has no more room than others.
+                del self._overdue[token]
+                self._crew.replied(worker)
         self._on_change()
 
     def _worker_gone(self, routing_id: bytes) -> None:
         self._take_answers()  # that it gave before it went
         gone = [job for job in self._jobs.values() if job.worker == routing_id]
+        for token in [one for one, worker in self._overdue.items() if worker == routing_id]:
+            del self._overdue[token]
         if gone:
             logger.warning(
                 "%s: a worker went away with %d jobs, which others get", self._label, len(gone)

@@ -6,6 +6,7 @@ are at most ``prefetch``; what is more waits in the socket, and then with its pe
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import trio
@@ -25,6 +26,8 @@ from ._packing import Packer, Unfit
 from ._route import Route, Shared
 from ._spec import RouteSpec
 from ._taking import BATCH, Message, leave, take, take_nowait
+
+logger = logging.getLogger("hypersocket")
 
 POISONED = (
     *("406", "amqp:precondition-failed"),
@@ -177,6 +180,12 @@ class Out(Route):
             except Unfit as error:
                 publication = error.publication
                 self._fail(publication, error.reason, str(error))
+            except Exception as error:
+                # A fault of ours, for what is in one message: it ends nothing but that message.
+                logger.exception("%s: a message cannot be packed", self.label)
+                frames = [message] if isinstance(message, bytes) else message
+                publication = Publication(self._packer.target, b"".join(frames))
+                self._fail(publication, "malformed", repr(error))
             else:
                 made.append(publication)
             size += len(publication.body)
@@ -215,11 +224,12 @@ class Out(Route):
         again = set(self._again)
         batch = [one for one in self._pending if one in again]
         self._again = []
-        batch = [one for one in batch if self._may_try(one)]
         if not self._one_by_one:
-            await self._resend(sender, batch)
+            await self._resend(sender, [one for one in batch if self._may_try(one)])
             return
         for one in batch:
+            if not self._may_try(one):
+                continue
             before = sender.taken
             try:
                 await self._resend(sender, [one])
@@ -273,7 +283,8 @@ class Out(Route):
                 self._forget(publications)
         elif result in {Result.UNKNOWN, Result.FAILED}:
             self._again += [one for one in publications if one in pending]
-            self._pausing = result is Result.FAILED
+            # Where the channel has ended, the next one begins without a pause.
+            self._pausing = True
             if self._taking is not None:
                 self._taking.cancel()
         else:

@@ -23,7 +23,7 @@ from ._counters import Counters
 from ._dead_letters import Burial, Letter
 from ._errors import GatewayError
 from ._policy import Guard, TokenBucket
-from ._spec import RouteKind, RouteSocket, RouteSpec
+from ._spec import DeadLetters, RouteKind, RouteSocket, RouteSpec
 from ._stats import RouteStats
 from ._tasks import Backoff, together
 
@@ -110,6 +110,7 @@ class Route(ABC):
             self.counters,
             socket=grave,
             backoff=shared.backoff(),
+            repeats=shared.backoff(),
             on_change=self.changed,
         )
         self._check_dead_letters()
@@ -276,11 +277,27 @@ class Route(ABC):
                 f"route {self.spec.name}: with AMQP {self.shared.protocol}, dead letters go to "
                 f"{right} or a socket"
             )
+        if self._gets_back(to):
+            raise GatewayError(
+                f"route {self.spec.name}: dead letters must not go to where the route receives "
+                "from: it would get them again and again"
+            )
         if to.socket is not None and to.socket.type not in {"PUSH", "PUB"}:
             raise GatewayError(
                 f"route {self.spec.name}: dead letters go to a PUSH or a PUB, "
                 f"not to a {to.socket.type}"
             )
+
+    def _gets_back(self, to: DeadLetters) -> bool:
+        """Whether the route is given its own dead letters, as far as the spec tells."""
+        spec = self.spec
+        if spec.kind not in {"in", "serve"}:
+            return False
+        if to.address is not None:
+            return to.address == spec.address
+        if to.exchange == "":
+            return to.routing_key == spec.queue
+        return to.exchange == spec.exchange and to.routing_key in {"", spec.routing_key}
 
     def make_socket(self, given: RouteSocket) -> Socket:
         """A socket as it is told, not yet open.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import trio
@@ -32,6 +33,26 @@ async def together(*tasks: Task) -> None:
             nursery.start_soon(guard, task)
     if error is not None:
         raise error
+
+
+async def all_of(*tasks: Task) -> None:
+    """Run tasks until all have ended.
+
+    Raises:
+        Exception: what the first of them raised that did, as itself; the others are cancelled.
+    """
+    left = len(tasks)
+    done = trio.Event()
+
+    async def one(task: Task) -> None:
+        nonlocal left
+        await task()
+        left -= 1
+        if left:
+            await trio.sleep_forever()
+        done.set()
+
+    await together(done.wait, *(partial(one, task) for task in tasks))
 
 
 class Backoff:
