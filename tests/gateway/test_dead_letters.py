@@ -95,7 +95,7 @@ async def test_the_channel_is_closed_where_the_connection_goes_on(
     ],
 )
 def test_a_route_is_not_given_its_own_dead_letters(
-    kind: Any, source: dict[str, str], to: dict[str, str]
+    kind: Any, source: dict[str, Any], to: dict[str, Any]
 ) -> None:
     with pytest.raises(GatewayError, match="would get them again and again"):
         gateway(Broker(), kind=kind, dead_letters=DeadLetters(**to), **source)
