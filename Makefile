@@ -24,6 +24,7 @@ PYTEST_ARGS  ?=
 FUZZ_SECONDS ?= 60
 FUZZERS      := $(wildcard fuzz/fuzz_*.py)
 BENCH_ARGS   ?= --output docs/benchmarks
+BENCH_SHORT  := hypersocket,pyzmq,libzmq,bare,shovel,pika,proton,bare-amqp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -76,10 +77,10 @@ fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in fuzz, FUZZ_SECONDS (60) each
 		$(BIN)/python $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ $$corpus fuzz/corpus; \
 	done
 
-# Ours, the peers to be faster than, and the bare system: enough to see that the benchmarks work. Without libzmq for C
-# it says so and goes on; it fails if ours or a benchmark is broken, however fast or slow the machine is.
+# Ours, the peers to be faster than, and the bare system: enough to see that the benchmarks work. Without libzmq for C,
+# or RabbitMQ, it says so and goes on; it fails if ours or a benchmark is broken, however fast or slow the machine is.
 bench-short: $(INSTALLED_DEV)  ## that every benchmark works, in seconds; says nothing of speed
-	$(WITH_CORE) $(BIN)/python -m bench compare --short --peers hypersocket,pyzmq,libzmq,bare
+	$(WITH_CORE) $(BIN)/python -m bench compare --short --peers $(BENCH_SHORT)
 
 bench: $(INSTALLED_DEV)  ## ours beside every peer that is installed; tables and plots for the documentation
 	$(BIN)/python -m bench build

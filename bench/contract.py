@@ -34,6 +34,8 @@ class Peer(Protocol):
     """For tables and plots."""
     speaks_zmtp: bool
     """Whether the raw clients can talk to it."""
+    sockets: bool
+    """Whether it has sockets of ØMQ's patterns. One without takes part only where it is named."""
 
     def missing(self) -> str | None:
         """Why it cannot run here; None if it can."""
@@ -162,7 +164,7 @@ class Case:
         better: ``"more"`` or ``"less"``.
         job: what is told to the processes.
         measure: runs it once with a peer, in processes of its own.
-        peers: the names of the peers that it is about; empty for all.
+        peers: the names of the peers that it is about; empty for all that have sockets.
         rounds: at most so many rounds, where one takes long.
     """
 

@@ -21,6 +21,7 @@ class Job:
         peers: how many sockets or connections.
         count: how many messages, where time does not bound the run.
         subscriptions: how many the subscriber holds.
+        broker: the URL of an AMQP broker, for those that have to do with one.
     """
 
     endpoint: str = "tcp://127.0.0.1:*"
@@ -32,10 +33,11 @@ class Job:
     peers: int = 1
     count: int = 0
     subscriptions: int = 0
+    broker: str = ""
 
     def words(self) -> list[str]:
-        """As the words of a command."""
-        return [f"{key}={value}" for key, value in asdict(self).items()]
+        """As the words of a command; what is empty is left out."""
+        return [f"{key}={value}" for key, value in asdict(self).items() if value != ""]
 
     @classmethod
     def parse(cls, words: Iterable[str]) -> Self:

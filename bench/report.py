@@ -48,8 +48,7 @@ class Report:
             f"{case}, {peer}: {outcome.broken[0]}"
             for case, peers in self.results.items()
             for peer, outcome in peers.items()
-            if outcome.broken
-            and (outcome.harness or peer == "bare" or peer.startswith("hypersocket-"))
+            if outcome.broken and (outcome.harness or peer.startswith(("bare", "hypersocket-")))
         ]
 
     def ratio(self, target: Target, ours: str) -> Summary | None:

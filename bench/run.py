@@ -52,7 +52,8 @@ class Settings:
 
 def takes_part(case: Case, peer: Peer) -> bool:
     """Whether the case is about this peer."""
-    return peer.name not in case.not_peers and (not case.peers or peer.name in case.peers)
+    named = peer.name in case.peers if case.peers else peer.sockets
+    return named and peer.name not in case.not_peers
 
 
 def run(

@@ -55,6 +55,11 @@ TARGETS = (
     Target("device/streamer/64", "pyzmq", 1.5),
     Target("device/streamer/1024", "pyzmq", 1.5),
     Target("device/queue", "pyzmq", 0.7, at_least=False),
+    Target("gateway/out", "shovel", 2.0),
+    Target("gateway/out/persistent", "shovel", 2.0),
+    Target("gateway/in", "pika", 1.5),
+    Target("gateway/in-1.0", "proton", 1.2),
+    Target("gateway/call", "bare-amqp", 1.3, at_least=False),
     Target("subscriptions/1000000", "self", 2.0, at_least=False, against_case="subscriptions/1000"),
     Target("thr/tcp/64", "zmq.asyncio", 1.0, core="pure"),
 )

@@ -1,4 +1,4 @@
-"""Draws the topologies of the examples, and writes the reference of topology files.
+"""Draws the topologies of the examples, and writes the reference of their files and gateways'.
 
 python docs/_topologies.py            # draws those beside the examples anew
 """
@@ -17,7 +17,10 @@ from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
 from hypersocket.devices import topology  # noqa: E402
-from hypersocket.devices.topology._model import TABLES, SocketType  # noqa: E402
+from hypersocket.devices._files._keys import REQUIRED, SocketType  # noqa: E402
+from hypersocket.devices.amqp_gateway._broker_model import SecretTable  # noqa: E402
+from hypersocket.devices.amqp_gateway._model import TABLES as GATEWAY_TABLES  # noqa: E402
+from hypersocket.devices.topology._model import TABLES  # noqa: E402
 
 FILES = HERE.parent / "examples" / "topologies"
 
@@ -38,10 +41,10 @@ def draw(directory: Path) -> list[Path]:
     return written
 
 
-def render() -> str:
+def render(tables: tuple[type[BaseModel], ...] = TABLES) -> str:
     """The keys of each table: type, default and meaning."""
     lines: list[str] = []
-    for model in TABLES:
+    for model in tables:
         heading, *text = (model.__doc__ or "").strip().splitlines()
         title = _TITLES[model.__name__]
         lines += [f"## {title}", "", heading, *(line.strip() for line in text), ""]
@@ -54,10 +57,11 @@ def render() -> str:
 
 
 def write(pictures: Path, generated: Path) -> None:
-    """Draw the pictures and write ``topology-file.md``."""
+    """Draw the pictures and write ``topology-file.md`` and ``gateway-file.md``."""
     draw(pictures / "topologies")
     generated.mkdir(parents=True, exist_ok=True)
     _write(generated / "topology-file.md", render())
+    _write(generated / "gateway-file.md", render(GATEWAY_TABLES))
 
 
 _TITLES = {
@@ -65,6 +69,20 @@ _TITLES = {
     "DeviceTable": "Devices",
     "SocketTable": "Sockets of a device",
     "PlainSocketTable": "Sockets of other programs",
+    "GatewayMemberTable": "Gateways",
+    "GatewayFileTable": "The file",
+    "GatewayTable": "The gateway",
+    "BrokerTable": "The broker",
+    "SecretTable": "Passwords",
+    "TlsTable": "TLS",
+    "ExchangeTable": "Exchanges",
+    "QueueTable": "Queues",
+    "BindingTable": "Bindings",
+    "RouteTable": "Routes",
+    "RouteSocketTable": "Sockets",
+    "PropertiesTable": "Properties",
+    "DeadLettersTable": "Dead letters",
+    "PolicyTable": "Policy",
 }
 
 
@@ -88,6 +106,8 @@ def _types(annotation: Any) -> Iterator[str]:
         yield from ("text", "list of text")
     elif origin is dict:
         yield "table"
+    elif origin is tuple:
+        yield "list of tables"
     elif isinstance(annotation, type):
         named = {str: "text", int: "whole number", float: "number", bool: "true or false"}
         if issubclass(annotation, BaseModel):
@@ -95,24 +115,29 @@ def _types(annotation: Any) -> Iterator[str]:
         elif annotation in named:
             yield named[annotation]
     elif hasattr(annotation, "__metadata__"):
-        inner = get_args(annotation)[0]
-        if inner == tuple[str, ...]:
-            yield from ("text", "list of text")
-        elif isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from ("endpoint", "list of endpoints", "table")
-        else:
-            yield from _types(inner)
+        yield from _annotated_types(get_args(annotation)[0])
     else:
         for one in get_args(annotation):
             if one is not type(None):
                 yield from _types(one)
 
 
+def _annotated_types(inner: Any) -> Iterator[str]:
+    if inner == tuple[str, ...]:
+        yield from ("text", "list of text")
+    elif inner is SecretTable:
+        yield from ("text", "table")
+    elif isinstance(inner, type) and issubclass(inner, BaseModel):
+        yield from ("endpoint", "list of endpoints", "table")
+    else:
+        yield from _types(inner)
+
+
 def _default(field: FieldInfo) -> str:
-    if field.is_required():
+    if field.is_required() or field.json_schema_extra == REQUIRED:
         return "required"
     value = field.default
-    if value is None or value in ((), "") or value == {}:
+    if value is None or value in ((), "") or value == {} or isinstance(value, BaseModel):
         return ""
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 

@@ -57,11 +57,16 @@ nitpick_ignore_regex = [
     (r"py:.*", rf"({'|'.join(sorted(sys.stdlib_module_names))})(\..*)?"),
     (r"py:.*", r"(trio|click|rich|nacl|pamqp|pydantic)(\..*)?"),
     # What a Literal is made of, where napoleon shows the type of an attribute.
-    (r"py:class", r"'[a-z-]+'"),
+    (r"py:class", r"'[A-Za-z0-9.-]+'|tuple\[str"),
     # Type variables, which autodoc prints by their bare names.
     (r"py:(class|obj|data)", r"_?[A-Z]T?(_co|_contra)?"),
     # Where options are declared; the tables of options show what is there.
     (r"py:class", r"hypersocket\._option_groups\..*"),
+    # What the tables of a gateway file describe, and what clients of brokers are made of.
+    (r"py:class", r"hypersocket\.amqp\.(_types\.)?(Exchange|Queue|Binding|Declaration|Properties)"),
+    (r"py:class", r"hypersocket\.devices\.amqp_gateway\._client\..*"),
+    # What sockets of devices and of gateways have in common.
+    (r"py:class", r"hypersocket\.devices\.topology\._spec\.SocketLike"),
     # What stream transports are served by; a transport of another kind has no use for it.
     (r"py:class", r"hypersocket\.transports\._poller\..*"),
     # Standard names that are imported for the type checker alone, printed as they stand.

@@ -1,10 +1,13 @@
-"""What every test shares: how hypothesis looks for examples."""
+"""What every test shares: how hypothesis looks for examples, and a broker for those that ask."""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import HealthCheck, Phase, settings
+
+from .brokers.rabbitmq import rabbitmq as rabbitmq
+from .brokers.rabbitmq import rabbitmq_node as rabbitmq_node
 
 # No deadline and no "too slow": a verdict on time depends on the machine, and belongs in bench/.
 _untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,6 +8,7 @@ from . import (
     device,
     fan_in,
     fan_out,
+    gateway,
     idle,
     inproc,
     latency,
@@ -24,6 +25,7 @@ ROLES: dict[str, Role] = {
     **subscriptions.ROLES,
     **connect.ROLES,
     **device.ROLES,
+    **gateway.ROLES,
 }
 
 
@@ -39,4 +41,5 @@ def cases(short: bool = False) -> list[Case]:
         *subscriptions.cases(short),
         *connect.cases(short),
         *device.cases(short),
+        *gateway.cases(short),
     ]

@@ -58,7 +58,7 @@ async def _queue(peer: AwaitingPeer, job: Job) -> None:
     await _awaiting("queue", peer, job)
 
 
-def _ends() -> Peer:
+def ends() -> Peer:
     """Ours, compiled where that is built."""
     from ..peers import BY_NAME
 
@@ -71,14 +71,14 @@ def _through(
     kind: str, peer: Peer, job: Job, local: str, remote: str
 ) -> Generator[tuple[Child, Child]]:
     """The two ends, with the peer's device between them."""
-    ends = _ends()
+    fastest = ends()
     with (
         place(job.endpoint) as endpoint,
-        play(ends, local, replace(job, endpoint=endpoint)) as near,
+        play(fastest, local, replace(job, endpoint=endpoint)) as near,
         play(peer, kind, replace(job, endpoint=near.expect("ready")["endpoint"])) as device,
     ):
         where = device.expect("ready")["endpoint"]
-        with play(ends, remote, replace(job, endpoint=where)) as far:
+        with play(fastest, remote, replace(job, endpoint=where)) as far:
             yield near, far
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from ..contract import Peer
 from .bare import Bare
+from .bare_amqp import BareAmqp
 from .libzmq import Libzmq
 from .ours import Ours
+from .pika import Pika
+from .proton import Proton
 from .pynng import Pynng
 from .pyomq import Pyomq
 from .pyzmq import Pyzmq
+from .shovel import Shovel
 from .zmq_asyncio import ZmqAsyncio
 
 ALL: tuple[Peer, ...] = (
@@ -20,6 +24,10 @@ ALL: tuple[Peer, ...] = (
     Pynng(),
     Libzmq(),
     Bare(),
+    Shovel(),
+    Pika(),
+    Proton(),
+    BareAmqp(),
 )
 
 BY_NAME: dict[str, Peer] = {peer.name: peer for peer in ALL}

@@ -16,6 +16,7 @@ class PythonPeer:
     name: str
     title: str
     speaks_zmtp = True
+    sockets = True
     distribution: ClassVar[str]
     module: ClassVar[str]
 

@@ -12,6 +12,7 @@ class Libzmq:
     name = "libzmq"
     title = "libzmq (C)"
     speaks_zmtp = True
+    sockets = True
 
     def missing(self) -> str | None:
         return build.libzmq_missing()

@@ -9,12 +9,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import trio
 
 import hypersocket as hs
+from hypersocket.devices import amqp_gateway
 
+from .. import amqp
 from ..contract import Handle
+from ..job import Job
+from ..speak import say
 from ._python import PythonPeer
 
 SWITCH = "HYPERSOCKET_PURE"
@@ -82,6 +87,65 @@ class Ours(PythonPeer):
 
     async def in_thread(self, call: Callable[[], None]) -> None:
         await trio.to_thread.run_sync(call, abandon_on_cancel=True)
+
+    async def gateway(self, role: str, job: Job) -> None:
+        """Be an AMQP gateway with one route, until the process is ended."""
+        gateway = amqp_gateway.AmqpGateway(_spec(role, job))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(gateway.run)
+            say("ready", endpoint=str(gateway.sockets["route"].endpoints[0]))
+
+
+def _spec(role: str, job: Job) -> Any:
+    where = urlsplit(job.broker)
+    vhost = where.path[1:]
+    old = role != "gateway_in_10"
+    address = amqp_gateway.BrokerAddress(
+        host=where.hostname or "",
+        port=where.port or 0,
+        vhost=vhost if old else f"vhost:{vhost}",
+        username=where.username or "",
+        password=where.password or "",
+    )
+    bound, route = (job.endpoint,), amqp_gateway.RouteSpec
+    socket = amqp_gateway.RouteSocket
+    routes = {
+        "gateway_out": lambda: route(
+            name="route",
+            kind="out",
+            socket=socket(type="PULL", bind=bound),
+            queue=amqp.TARGET,
+            durable=False,
+        ),
+        "gateway_out_persistent": lambda: route(
+            name="route", kind="out", socket=socket(type="PULL", bind=bound), queue=amqp.TARGET
+        ),
+        "gateway_in": lambda: route(
+            name="route",
+            kind="in",
+            socket=socket(type="PUSH", connect=bound),
+            queue=amqp.SOURCE,
+            prefetch=amqp.PREFETCH,
+        ),
+        "gateway_in_10": lambda: route(
+            name="route",
+            kind="in",
+            socket=socket(type="PUSH", connect=bound),
+            address=f"/amq/queue/{amqp.SOURCE}",
+            prefetch=amqp.PREFETCH,
+        ),
+        "gateway_call": lambda: route(
+            name="route",
+            kind="call",
+            socket=socket(type="ROUTER", bind=bound),
+            routing_key=amqp.SOURCE,
+        ),
+    }
+    return amqp_gateway.GatewaySpec(
+        name="bench",
+        broker=amqp_gateway.BrokerSpec(protocol="0-9-1" if old else "1.0", addresses=(address,)),
+        routes=(routes[role](),),
+    )
 
 
 _TYPES: dict[str, Any] = {

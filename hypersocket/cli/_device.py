@@ -22,6 +22,7 @@ from .. import (
     devices,
 )
 from ..devices._handle import REST
+from ..devices._watching import watch
 from ._outcome import SUCCEEDED, Failed, messages, say
 from ._signals import Stop
 
@@ -155,20 +156,7 @@ async def _start_helpers(
     from .. import management
 
     if monitor is not None:
-        feed = management.monitor_feed(  # which logs a mistake of its own; the device goes on then
-            monitor,
-            name=settings.name,
-            sockets=sockets,
-            device=device,
-            interval=settings.interval,
-        )
-
-        async def publish(task_status: trio.TaskStatus[None]) -> None:
-            async with feed:
-                task_status.started()
-                await trio.sleep_forever()
-
-        await nursery.start(publish)
+        await nursery.start(watch, monitor, settings.name, sockets, device, settings.interval)
     if settings.metrics is not None:
         sources = [management.Source(settings.name, sockets, device)]
         try:

@@ -12,11 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ..management import DeviceView, Report, SocketView, View
+from ._top_cells import amount, clean
+from ._top_routes import gateway_state, route_rows, route_table
 from ._top_watch import Watch, Watched, state_of
 
-Level: TypeAlias = Literal["devices", "sockets", "peers", "events"]
+Level: TypeAlias = Literal["devices", "sockets", "peers", "routes", "events"]
 
-LEVELS: tuple[Level, ...] = ("devices", "sockets", "peers", "events")
+LEVELS: tuple[Level, ...] = ("devices", "sockets", "peers", "routes", "events")
 
 WIDE, WIDER = 104, 150
 """Columns of a terminal from which on there is room for bytes, and for where things are."""
@@ -31,6 +33,9 @@ _STATE_STYLES = {
     "stopped": "bright_black",
     "silent": "bold red",
     "lost": "bold red",
+    "no broker": "bold red",
+    "blocked": "yellow",
+    "waiting": "yellow",
 }
 
 
@@ -77,6 +82,8 @@ def _device_row(place: Watched, name: str, device: DeviceView, now: float, *, wh
     kind, held = "", 0
     if device.own is not None:
         kind = str(device.own.report.body.get("kind", ""))
+        if state == "running":
+            state = gateway_state(device.own) or state
         held = device.own.gauge("messages_held")
     quiet = state in {"stopped", "silent", "lost"}
     return Row(
@@ -86,8 +93,8 @@ def _device_row(place: Watched, name: str, device: DeviceView, now: float, *, wh
         state,
         tuple(None if quiet else _total(view.rate(one) for view in own) for one in RATES),
         queued=held + sum(_queued(view) for view in own),
-        dropped=sum(view.counter("messages_dropped") for view in own) + _undelivered(device),
-        dropping=any(view.rate("messages_dropped") for view in own),
+        dropped=sum(_dropped(view) for view in own) + _undelivered(device),
+        dropping=any(map(_dropping, own)),
         peers=sum(view.gauge("peers_connected") for view in own),
         where=where,
     )
@@ -105,11 +112,11 @@ def _socket_row(name: str, socket: SocketView) -> Row:
         1,
         name,
         str(view.report.body.get("type", "")),
-        "",
+        "" if view.report.body.get("route_active", True) else "waiting",
         tuple(view.rate(one) for one in RATES),
         queued=_queued(view),
-        dropped=view.counter("messages_dropped"),
-        dropping=bool(view.rate("messages_dropped")),
+        dropped=_dropped(view),
+        dropping=_dropping(view),
         peers=view.gauge("peers_connected"),
         where=", ".join(_texts(view.report.body.get("endpoints"))),
     )
@@ -130,8 +137,20 @@ def _peer_row(name: str, view: View) -> Row:
     )
 
 
+_QUEUES = ("messages_queued_in", "messages_queued_out", "route_messages_pending")
+_DROPS = ("messages_dropped", "route_messages_dropped")
+
+
 def _queued(view: View) -> int:
-    return view.gauge("messages_queued_in") + view.gauge("messages_queued_out")
+    return sum(map(view.gauge, _QUEUES))
+
+
+def _dropped(view: View) -> int:
+    return sum(map(view.counter, _DROPS))
+
+
+def _dropping(view: View) -> bool:
+    return any(map(view.rate, _DROPS))
 
 
 def _total(rates: Iterable[float | None]) -> float | None:
@@ -150,27 +169,6 @@ def _routing_id(written: str) -> str:
         return ""
     text = raw.decode("ascii", "replace")
     return text if text.isprintable() and "\ufffd" not in text else written
-
-
-# As text
-
-
-def clean(text: str) -> str:
-    """Text of somebody else's, without what a terminal would obey."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
-
-
-def amount(value: float | None, *, whole: bool = False) -> str:
-    """A number in at most six characters; a dot where it is not known."""
-    if value is None:
-        return "."
-    for unit in ("", "k", "M", "G", "T"):
-        if value < 999.5 or unit == "T":
-            break
-        value /= 1000
-    if unit == "" and (whole or value == int(value) or value >= 99.95):
-        return f"{value:.0f}"
-    return f"{value:.0f}{unit}" if value >= 99.95 else f"{value:.1f}{unit}"
 
 
 def table(found: Iterable[Row], width: int) -> Table:
@@ -292,7 +290,15 @@ def troubles(watch: Watch) -> list[Text]:
 
 
 def plain(watch: Watch, now: float, when: str, console: Console) -> RenderableType:
-    """Everything down to the sockets, to be printed."""
+    """Everything down to the sockets, and the routes of gateways, to be printed."""
     width = console.width
     found = rows(watch, "sockets", now)
-    return Group(heading(watch, width, when), *troubles(watch), table(found, width))
+    parts: list[RenderableType] = [
+        heading(watch, width, when),
+        *troubles(watch),
+        table(found, width),
+    ]
+    routes = route_rows(watch)
+    if routes:
+        parts += [Text(""), route_table(routes, width, whole=True)]
+    return Group(*parts)

@@ -13,6 +13,7 @@ import trio
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from ._top_routes import route_rows, route_table
 from ._top_rows import LEVELS, Level, event_line, heading, rows, table, troubles
 from ._top_watch import Watch
 
@@ -30,7 +31,15 @@ _KEYS = {
 _SEQUENCES = re.compile(rb"\x1b[\[O][0-9;]*[@-~]|.", re.DOTALL)
 """One key: an escape sequence as ECMA-48 has them, or a byte."""
 
-HELP = ("q quit", "d devices", "s sockets", "p peers", "e events", "up down page home end")
+HELP = (
+    "q quit",
+    "d devices",
+    "s sockets",
+    "p peers",
+    "r routes",
+    "e events",
+    "up down page home end",
+)
 
 
 class Screen:
@@ -69,6 +78,8 @@ class Screen:
         room = max(height - 3, 1)  # but the heading, the table's, and the keys
         if self._level == "events":
             return self._render_events(head, width, room + 1)
+        if self._level == "routes":
+            return self._render_routes(head, width, room)
         trouble = troubles(self._watch)[: room // 2]
         room -= len(trouble)
         found = rows(self._watch, self._level or "sockets", now)
@@ -92,6 +103,14 @@ class Screen:
             shown = [Text("nothing has happened since", style="dim", no_wrap=True)]
         blank = [Text("")] * (room - len(shown))
         return Group(head, *shown, *blank, _foot(width, first, last, len(lines)))
+
+    def _render_routes(self, head: Text, width: int, room: int) -> RenderableType:
+        found = route_rows(self._watch)
+        first, last = self._window(len(found), room // 2)  # a row may have a line below it
+        parts: list[RenderableType] = [head, route_table(found[first:last], width)]
+        if not found:
+            parts.append(Text("there is no gateway", style="dim", no_wrap=True))
+        return Group(*parts, _foot(width, first, last, len(found)))
 
     def _latest(self, width: int, spare: int) -> Iterator[RenderableType]:
         latest = list(self._watch.events)[-(spare - 2) :]

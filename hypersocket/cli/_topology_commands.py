@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ import click
 import trio
 
 from ._command import Command
+from ._gateway_command import load as load_gateway
+from ._gateway_command import tell_right, tell_warnings
 from ._logging import verbose_option
 from ._outcome import BAD_USAGE, FAILED, SUCCEEDED, Failed, say
 from ._types import check_address, check_endpoints, split_options
@@ -49,8 +52,31 @@ def _loaded(file: str, values: dict[str, str]) -> Topology:
     return trio.run(partial(topology.load_from, endpoint, name, variables=values))
 
 
-def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[str, ...]) -> Work:
-    """Load the file and work with it. A line for each mistake in it, and the exit status 2."""
+def is_gateway(file: str) -> bool:
+    """Whether a file is one of a gateway, and not of a topology, as far as can be seen."""
+    try:
+        tables = tomllib.loads(Path(file).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return False  # what is wrong is told by who reads it
+    return not tables.keys() & {"devices", "sockets", "gateways"} and bool(
+        tables.keys() & {"gateway", "broker", "routes"}
+    )
+
+
+def _with_topology(
+    work: Callable[[Topology], int],
+    file: str,
+    variables: tuple[str, ...],
+    of_gateway: Callable[[dict[str, str]], int] | None = None,
+) -> Work:
+    """Load the file and work with it. A line for each mistake in it, and the exit status 2.
+
+    Args:
+        work: what to do with a topology.
+        file: which.
+        variables: as given on the command line.
+        of_gateway: what to do with a gateway file; None where it is the wrong one.
+    """
     values = split_options(variables, "--set")
     if "://" in file:
         check_endpoints([file.partition("#")[0]], "TOPOLOGY.toml", binding=False)
@@ -58,8 +84,16 @@ def _with_topology(work: Callable[[Topology], int], file: str, variables: tuple[
     def load_and_work() -> int:
         from ..devices import topology
 
+        if is_gateway(file):
+            if of_gateway is not None:
+                return of_gateway(values)
+            say(f"{file}: this is a gateway file: hypersocket gateway runs it")
+            return BAD_USAGE
         try:
-            return work(_loaded(file, values))
+            loaded = _loaded(file, values)
+            for one in loaded.gateways.values():
+                tell_warnings(one.config)
+            return work(loaded)
         except topology.TopologyError as error:
             for problem in error.problems:
                 say(str(problem))
@@ -98,7 +132,7 @@ async def _run(loaded: Topology, only: tuple[str, ...], metrics: str | None) -> 
 @click.option("--metrics", metavar="HOST:PORT", help="Where to serve OpenMetrics over HTTP.")
 @verbose_option(logging.INFO, "what starts, stops, and is read again")
 def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: str | None) -> Work:
-    """Run the devices of a topology file, and look after them.
+    """Run the devices and gateways of a topology file, and look after them.
 
     In place of the file there may be the endpoint of a configuration service (REP), and after a #
     what to ask it for.
@@ -117,18 +151,31 @@ def run(file: str, variables: tuple[str, ...], only: tuple[str, ...], metrics: s
 
 @click.command(
     cls=Command,
-    examples={"hypersocket check plant.toml": "Say what is wrong with a file, or that nothing is"},
+    examples={
+        "hypersocket check plant.toml": "Say what is wrong with a file, or that nothing is",
+        "hypersocket check bridge.toml": "The same, of a gateway file",
+    },
 )
 @_file
 def check(file: str, variables: tuple[str, ...]) -> Work:
-    """Check a topology file without running it."""
+    """Check a topology file, or a gateway file, without running it."""
 
     def work(loaded: Topology) -> int:
-        number = len(loaded.devices)
-        print(f"{file}: nothing is wrong with it ({number} device{'' if number == 1 else 's'})")
+        counts = [_count(len(loaded.devices), "device")]
+        if loaded.gateways:
+            counts.append(_count(len(loaded.gateways), "gateway"))
+        print(f"{file}: nothing is wrong with it ({', '.join(counts)})")
         return SUCCEEDED
 
-    return _with_topology(work, file, variables)
+    def of_gateway(values: dict[str, str]) -> int:
+        config = load_gateway(file, values)
+        return BAD_USAGE if config is None else tell_right(file, config)
+
+    return _with_topology(work, file, variables, of_gateway)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @click.command(

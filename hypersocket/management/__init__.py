@@ -14,7 +14,15 @@
 from ._feed import Feed, monitor_feed, publish_monitor
 from ._metrics import MetricsServer, serve_metrics
 from ._snapshot import DeviceView, Report, Snapshot, SocketView, View, parse_report
-from ._sources import DeviceLike, DeviceStatsLike, SideStatsLike, Source, WorkerStatsLike
+from ._sources import (
+    DeviceLike,
+    DeviceStatsLike,
+    GatewayStatsLike,
+    RouteStatsLike,
+    SideStatsLike,
+    Source,
+    WorkerStatsLike,
+)
 from ._topics import FeedError, Topic, parse_topic, topic_prefix
 
 __all__ = [
@@ -23,8 +31,10 @@ __all__ = [
     "DeviceView",
     "Feed",
     "FeedError",
+    "GatewayStatsLike",
     "MetricsServer",
     "Report",
+    "RouteStatsLike",
     "SideStatsLike",
     "Snapshot",
     "SocketView",

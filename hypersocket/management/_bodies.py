@@ -7,19 +7,19 @@ import heapq
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from .. import _events as events
 from .._stats import PeerStats
 from ..sockets import Socket
-from ._measures import DEVICE, PEER, SOCKET, numbers
-from ._sources import Source, WorkerStatsLike, named_peers, peer_name
+from ._kinds import Body, kind_of
+from ._measures import PEER, SOCKET, both
+from ._sources import Source, named_peers, peer_name
 from ._topics import STATS, Topic
 
 SCHEMA = 1
 """The version of the bodies. Fields may be added without another; nothing is renamed or removed."""
 
-Body: TypeAlias = dict[str, Any]
 Told: TypeAlias = tuple[Topic, Body]
 
 _RENAMED = {"retry_in": "retry_in_seconds"}
@@ -52,48 +52,72 @@ def event_told(
     return Topic(device=device, socket=socket, peer=peer, event=event_name(type(event))), body
 
 
-def device_told(source: Source, max_peers: int, feed: Mapping[str, Mapping[str, int]]) -> Told:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Whole:
+    """What a source is as a whole, at one moment.
+
+    Attributes:
+        state: of the device, or the gateway; a program always runs.
+        body: what is told of it beside that.
+        parts: what is told of the sockets that parts of it have, by name.
+    """
+
+    state: str
+    body: Body
+    parts: Mapping[str, Body]
+
+    @classmethod
+    def of(cls, source: Source, most: int) -> Whole:
+        """Look at a source.
+
+        Args:
+            source: what is told of.
+            most: how many entries lists may have.
+        """
+        if source.device is None:
+            return cls("running", {}, {})
+        stats = source.device.stats()
+        kind = kind_of(stats)
+        parts = {name: kind.part_body(part) for name, part in kind.parts(stats).items()}
+        return cls(stats.state, kind.body(stats, most), parts)
+
+
+def device_told(source: Source, whole: Whole, feed: Mapping[str, Mapping[str, int]]) -> Told:
     """The statistics of a device, or of a program with sockets; and of the feed itself."""
     body: Body = {
         "kind": source.kind,
-        "state": "running",
+        "state": whole.state,
         "sockets": list(source.sockets),
-        "counters": dict(feed["counters"]),
-        "gauges": dict(feed["gauges"]),
+        **{sort: dict(own) for sort, own in feed.items()},
     }
-    if source.device is not None:
-        stats = source.device.stats()
-        body["state"] = stats.state
-        body["counters"] |= numbers(DEVICE, "counters", stats)
-        body["gauges"] |= numbers(DEVICE, "gauges", stats)
-        body["messages_undelivered_by_reason"] = dict(stats.reasons)
-        body["workers"] = [_worker(worker) for worker in stats.workers[:max_peers]]
-    return Topic(device=source.name, event=STATS), body
+    return Topic(device=source.name, event=STATS), _merged(body, whole.body)
 
 
-def _worker(worker: WorkerStatsLike) -> Body:
-    return {
-        "routing_id": worker.routing_id.hex(),
-        "address": worker.address,
-        "counters": {"requests_answered": worker.answered},
-        "gauges": {"requests_outstanding": worker.outstanding},
-    }
+def _merged(body: Body, more: Body) -> Body:
+    """Both, with the numbers of each."""
+    sorts = {sort: {**body[sort], **more.get(sort, {})} for sort in ("counters", "gauges")}
+    return {**body, **more, **sorts}
 
 
 def socket_told(
-    device: str, name: str, socket: Socket, bound: Collection[str], max_peers: int
+    device: str,
+    name: str,
+    socket: Socket,
+    bound: Collection[str],
+    max_peers: int,
+    part: Body,
 ) -> Iterator[Told]:
-    """The statistics of a socket, then of its peers."""
+    """The statistics of a socket, and of the part of a device that has it; then of its peers."""
     stats = socket.stats()
     peers = _worth_telling(named_peers(stats.peers, bound), max_peers)
     body: Body = {
         "type": socket.socket_type,
         "endpoints": list(socket.endpoints),
-        "counters": numbers(SOCKET, "counters", stats),
-        "gauges": numbers(SOCKET, "gauges", stats) | {"peers_told": len(peers)},
+        **both(SOCKET, stats),
         "messages_dropped_by_reason": dict(stats.drops),
     }
-    yield Topic(device=device, socket=name, event=STATS), body
+    body["gauges"]["peers_told"] = len(peers)
+    yield Topic(device=device, socket=name, event=STATS), _merged(body, part)
     for peer, its in peers:
         yield Topic(device=device, socket=name, peer=peer, event=STATS), _peer(its)
 
@@ -105,8 +129,7 @@ def _peer(stats: PeerStats) -> Body:
         "socket_type": stats.socket_type,
         "routing_id": stats.routing_id.hex(),
         "connected": stats.connected,
-        "counters": numbers(PEER, "counters", stats),
-        "gauges": numbers(PEER, "gauges", stats),
+        **both(PEER, stats),
         "messages_dropped_by_reason": dict(stats.drops),
     }
 

@@ -15,7 +15,8 @@ import trio
 from .. import _events as events
 from ..sockets import Socket
 from ..sockets.publish_subscribe import Pub, XPub
-from ._bodies import SCHEMA, Body, Told, device_told, encode, event_told, socket_told
+from ._bodies import SCHEMA, Told, Whole, device_told, encode, event_told, socket_told
+from ._kinds import Body
 from ._sources import DeviceLike, Source
 from ._topics import Topic, topic_prefix
 
@@ -60,7 +61,7 @@ async def publish_monitor(
             subscribers wait for the next interval. Several feeds may share one socket.
         name: what the device or program is called in topics.
         sockets: the sockets to watch, by the names that they have in topics.
-        device: the handle of a device, for its own counters.
+        device: the handle of a device, or a gateway, for its own counters.
         interval: seconds between two statistics. They are taken only while somebody subscribes.
         max_peers: how many peers of each socket, and workers of a device, have statistics of
             their own. Of more, those with most messages waiting or dropped are told.
@@ -263,11 +264,15 @@ class Feed:
 
     def _stats_told(self, prefixes: tuple[bytes, ...] = (b"",)) -> Iterable[Told]:
         """All statistics that may match, and perhaps others."""
-        yield device_told(self._source, self._max_peers, self._numbers())
+        whole = Whole.of(self._source, self._max_peers)
+        yield device_told(self._source, whole, self._numbers())
         for name, socket in self._source.sockets.items():
             own = topic_prefix(self.name, name)
             if own.startswith(prefixes) or any(one.startswith(own) for one in prefixes):
-                yield from socket_told(self.name, name, socket, self._bound[name], self._max_peers)
+                yield from socket_told(
+                    *(self.name, name, socket, self._bound[name], self._max_peers),
+                    part=whole.parts.get(name, {}),
+                )
 
     def _numbers(self) -> dict[str, dict[str, int]]:
         stats = self._publisher.stats()

@@ -1,4 +1,4 @@
-"""OpenMetrics of sockets and devices, for Prometheus and whatever reads the same."""
+"""OpenMetrics of sockets, devices and gateways, for Prometheus and whatever reads the same."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ import trio
 from .._errors import AddressInUse, EndpointError
 from .._reasons import DropReason
 from .._stats import SocketStats
+from ._kinds import KINDS, Kind, kind_of
 from ._ledger import PeerLedger
-from ._measures import DEVICE, PEER, SOCKET, Measure
-from ._sources import DeviceStatsLike, Source
+from ._measures import PEER, SOCKET, Measure
+from ._sources import DeviceStatsLike, GatewayStatsLike, Source
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -138,7 +139,7 @@ class _Socket:
 @dataclass(frozen=True, slots=True)
 class _Device:
     labels: tuple[str, ...]  # device, kind
-    stats: DeviceStatsLike
+    stats: DeviceStatsLike | GatewayStatsLike
 
 
 class Exporter:
@@ -254,15 +255,24 @@ class _Collector:
             for state in STATES:
                 states.add_metric([*device.labels, state], int(device.stats.state == state))
         yield states
-        yield from self._of_devices()
+        for kind in KINDS:
+            yield from self._of_kind(kind)
         yield from self._of_sockets()
         yield from self._of_peers()
 
-    def _of_devices(self) -> Iterator[Metric]:
-        for measure in DEVICE:
-            family = _measured("device", measure, "device", "kind")
-            for device in self._devices:
+    def _of_kind(self, kind: Kind[Any, Any]) -> Iterator[Metric]:
+        devices = [device for device in self._devices if kind_of(device.stats) is kind]
+        for measure in kind.measures:
+            family = _measured(kind.what, measure, "device", "kind")
+            for device in devices:
                 family.add_metric(device.labels, measure.read(device.stats))
+            yield family
+        for measure in kind.part_measures:
+            family = _measured(kind.part, measure, "device", kind.part, "kind")
+            for device in devices:
+                for name, part in kind.parts(device.stats).items():
+                    labels = (device.labels[0], name, *kind.part_labels(part))
+                    family.add_metric(labels, measure.read(part))
             yield family
 
     def _of_sockets(self) -> Iterator[Metric]:

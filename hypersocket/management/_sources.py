@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .._stats import PeerStats
 from ..sockets import Socket
@@ -64,27 +64,106 @@ class DeviceStatsLike(Protocol):
     def workers(self) -> Sequence[WorkerStatsLike]: ...
 
 
+class RouteStatsLike(Protocol):
+    """What :class:`hypersocket.devices.amqp_gateway.RouteStats` has of what is told."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def bytes_in(self) -> int: ...
+    @property
+    def forwarded(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
+    @property
+    def confirmed(self) -> int: ...
+    @property
+    def returned(self) -> int: ...
+    @property
+    def rejected(self) -> int: ...
+    @property
+    def requeued(self) -> int: ...
+    @property
+    def retried(self) -> int: ...
+    @property
+    def redelivered(self) -> int: ...
+    @property
+    def expired(self) -> int: ...
+    @property
+    def looped(self) -> int: ...
+    @property
+    def damaged(self) -> int: ...
+    @property
+    def dead_lettered(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def drops(self) -> Mapping[str, int]: ...
+    @property
+    def pending(self) -> int: ...
+    @property
+    def credit(self) -> int: ...
+    @property
+    def bindings(self) -> int: ...
+
+
+@runtime_checkable
+class GatewayStatsLike(Protocol):
+    """What :class:`hypersocket.devices.amqp_gateway.GatewayStats` has of what is told."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def blocked(self) -> str: ...
+    @property
+    def connects(self) -> int: ...
+    @property
+    def reconnects(self) -> int: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def routes(self) -> Sequence[RouteStatsLike]: ...
+
+
 class DeviceLike(Protocol):
-    """What has to be known of a device: :class:`hypersocket.devices.Device` is one."""
+    """What has to be known of a device, or of a gateway.
+
+    :class:`hypersocket.devices.Device` and
+    :class:`hypersocket.devices.amqp_gateway.AmqpGateway` are such.
+    """
 
     @property
     def kind(self) -> str:
-        """What it is, such as ``"queue"``."""
+        """What it is, such as ``"queue"`` or ``"gateway"``."""
         ...
 
-    def stats(self) -> DeviceStatsLike:
+    def stats(self) -> DeviceStatsLike | GatewayStatsLike:
         """A snapshot of its counters; may not wait."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Sockets, and perhaps the device that they belong to, under the names to tell them by.
+    """Sockets, and perhaps the device or gateway that has them, under the names to tell them by.
 
     Attributes:
         name: of the device, or of the program that has the sockets.
         sockets: by name, such as ``{"frontend": pull, "backend": push}``.
-        device: the device's handle, if there is one.
+        device: the handle of the device, or the gateway, if there is one.
 
     Raises:
         ValueError: a name is empty or too long, or no text that could be encoded.

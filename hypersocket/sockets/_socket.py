@@ -309,6 +309,10 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
     def _feed_no_more(self, sink: Socket) -> None:
         self._host.poller.sinks.remove(sink._host.poller)
 
+    def _write_now(self) -> None:
+        """Write at once what it was sent, rather than when the task pauses."""
+        self._host.poller.write()
+
     async def _breathe(self) -> None:
         """Count one call, and let other tasks run now and then.
 

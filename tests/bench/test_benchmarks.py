@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import benchmarks, build, compare, peers, process
+from bench import amqp, benchmarks, build, compare, peers, process
 from bench.benchmarks import fan_out, throughput
 from bench.contract import Case, Measured, Peer
 from bench.job import Job
@@ -36,6 +36,8 @@ def _own_build(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def measure(case: Case, peer: Peer) -> Measured:
     if case.name.startswith(NEEDS_RAW_CLIENT) and shutil.which("cc") is None:
         pytest.skip("no C compiler")
+    if case.name.startswith("gateway") and (why := amqp.missing()) is not None:
+        pytest.skip(why)
     return case.measure(peer, replace(case.job, seconds=0.05, warmup=0.02))
 
 
@@ -59,6 +61,20 @@ def test_each_peer_does_the_first_benchmarks(peer: str) -> None:
 def test_the_device_beside_ours_is_libzmqs_proxy() -> None:
     for name in ("device/streamer/64", "device/queue"):
         assert measure(CASES[name], peers.BY_NAME["pyzmq"]).value > 0
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(
+    ("name", "peer"),
+    [
+        ("gateway/out", "shovel"),
+        ("gateway/in", "pika"),
+        ("gateway/in-1.0", "proton"),
+        ("gateway/call", "bare-amqp"),
+    ],
+)
+def test_what_the_gateway_is_measured_beside(name: str, peer: str) -> None:
+    assert measure(CASES[name], peers.BY_NAME[peer]).value > 0
 
 
 class Impostor(Ours):

@@ -18,7 +18,7 @@ import hypersocket as hs
 from .commands import MODULE, PATIENCE, ROOT, run
 
 COMMANDS = [
-    "demo", "queue", "forwarder", "streamer", "run", "check", "graph", "top",
+    "demo", "queue", "forwarder", "streamer", "gateway", "run", "check", "graph", "top",
     "req", "rep", "pub", "sub", "push", "pull", "completion",
 ]  # fmt: skip
 

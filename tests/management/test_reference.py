@@ -128,6 +128,8 @@ def test_there_are_no_other_events() -> None:
         ("device", "Statistics of a device", _measures.DEVICE),
         ("socket", "Statistics of a socket", _measures.SOCKET),
         ("peer", "Statistics of a peer", _measures.PEER),
+        ("gateway", "Statistics of a gateway", _measures.GATEWAY),
+        ("route", "Statistics of a route", _measures.ROUTE),
     ],
 )
 def test_every_measure_is_documented_with_its_metric(

@@ -19,7 +19,7 @@ from rich.console import Console
 
 import hypersocket as hs
 from hypersocket import management
-from hypersocket.cli import _top_rows, _top_screen, _top_watch
+from hypersocket.cli import _top_cells, _top_rows, _top_screen, _top_watch
 
 from ..cli.commands import ANY_PORT, Running, Start, run
 from .test_snapshot import message
@@ -211,7 +211,7 @@ async def test_a_peer_cannot_write_to_the_terminal(autojump_clock: Any) -> None:
         for level in _top_rows.LEVELS:
             text = "".join(shown(_top_screen.Screen(watch, level)))
             assert all(char.isprintable() or char == "\ufffd" for char in text)
-            assert ("[red]" in text) == (level != "events")
+            assert ("[red]" in text) == (level not in {"events", "routes"})
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ async def test_a_peer_cannot_write_to_the_terminal(autojump_clock: Any) -> None:
     ],
 )  # fmt: skip
 def test_amounts(value: float | None, text: str) -> None:
-    assert _top_rows.amount(value) == text
+    assert _top_cells.amount(value) == text
 
 
 def test_keys() -> None:

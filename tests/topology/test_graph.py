@@ -12,7 +12,8 @@ import pytest
 
 from hypersocket.devices import topology
 from hypersocket.devices.topology import Topology
-from hypersocket.devices.topology._picture import Card, Picture, picture_of
+from hypersocket.devices.topology._cards import Card
+from hypersocket.devices.topology._picture import Picture, picture_of
 from hypersocket.devices.topology._svg import COLOUR, DASH, OF_KIND
 
 ROOT = Path(__file__).parents[2]
@@ -120,8 +121,45 @@ def test_patterns_and_transports_are_told_apart_without_colour() -> None:
         assert f'stroke-dasharray="{DASH[name]}"' in svg or name == "tcp"
     for pattern in ("request and reply", "publish and subscribe", "pipeline", "pair"):
         assert pattern in texts(svg)
-    for kind in OF_KIND:
+    for kind in OF_KIND.keys() - {"gateway"}:
         assert kind in texts(svg)
+
+
+GATEWAY = """
+[gateways.bridge.broker]
+url = ["amqps://anna:geheim@rabbit.example", "amqps://anna:geheim@other.example"]
+[gateways.bridge.routes.orders]
+kind = "out"
+socket = "tcp://10.0.0.1:5555"
+queue = "orders"
+[gateways.bridge.routes.prices]
+kind = "topics"
+socket = "tcp://10.0.0.1:5556"
+exchange = "market"
+[sockets.shop]
+type = "PUSH"
+connect = "bridge.orders"
+"""
+
+
+def test_a_gateway_is_drawn_with_what_it_uses_of_its_broker() -> None:
+    loaded = topology.loads(GATEWAY)
+    shown = texts(topology.graph(loaded))
+    assert {"gateway", "bridge", "PULL", "XPUB"} <= set(shown) | {
+        word for text in shown for word in text.split()
+    }
+    assert {"rabbit.example:5671 and 1 more", "AMQP 0-9-1", "orders", "market"} <= set(shown)
+    assert {"broker", "amqps"} <= set(shown)
+    assert not any("geheim" in text for text in shown)
+    wires = {
+        (cable.source.name, cable.target.name, cable.pattern) for cable in picture_of(loaded).cables
+    }
+    broker = "rabbit.example:5671 and 1 more"
+    assert wires == {
+        ("shop", "bridge", "pipeline"),
+        ("bridge", broker, "pipeline"),
+        (broker, "bridge", "publish-subscribe"),
+    }
 
 
 def test_the_legend_has_what_is_used_alone() -> None:

@@ -13,8 +13,8 @@ import trio
 
 import hypersocket as hs
 from hypersocket.devices import topology
+from hypersocket.devices._files._lines import line_of, lines_of
 from hypersocket.devices.topology import Topology, TopologyError
-from hypersocket.devices.topology._lines import line_of, lines_of
 from hypersocket.devices.topology._order import stop_order
 
 PATIENCE = 20.0

@@ -22,6 +22,16 @@ type = "REQ"
 connect = "q.frontend"
 """
 
+GATEWAY = """\
+[gateways.g]
+[gateways.g.broker]
+url = 'amqp://h'
+[gateways.g.routes.r]
+kind = 'out'
+socket.connect = 'q.backend'
+queue = 'q'
+"""
+
 MISTAKES = {
     # The file as a whole
     "no TOML": (
@@ -39,12 +49,52 @@ MISTAKES = {
         "title = 'a'\ntitle = 'b'\n",
         "t.toml: this is no TOML: Cannot overwrite a value (at line 2, column 12)",
     ),
-    "a gateway": (
-        QUEUE + "[gateways.g]\n",
+    "a gateway without a broker": (
+        QUEUE + "[gateways.g.routes.r]\nkind = 'out'\nqueue = 'q'\nsocket = 'tcp://*:1'\n",
+        "t.toml:5: gateways.g.broker: this is missing: expected a table",
+    ),
+    "a gateway with a file that is not there": (
+        QUEUE + "[gateways.g]\nconfig = 'no/such.toml'\n",
+        "no/such.toml: cannot read it: No such file or directory",
+    ),
+    "a reference to a gateway whose file is not there": (
+        QUEUE + "[gateways.g]\nconfig = 'no/such.toml'\n" + REQ.replace("q.frontend", "g.r"),
+        "no/such.toml: cannot read it: No such file or directory",
+    ),
+    "a reference to a gateway's route that is wrong": (
+        QUEUE
+        + GATEWAY.replace("socket.connect = 'q.backend'", "socket = 3")
+        + REQ.replace("q.frontend", "g.r"),
+        ("t.toml:10: gateways.g.routes.r.socket = 3: expected text in quotes, or a list of such"),
+    ),
+    "a gateway with a file and tables": (
+        QUEUE + "[gateways.g]\nconfig = 'no/such.toml'\nlinger = 3\n",
         (
-            "t.toml:5: gateways.g: there are no gateways yet: the AMQP gateway comes with a later"
-            " version, and with the extra hypersocket[amqp]"
+            "t.toml:7: gateways.g.linger = 3.0: it stands in no/such.toml: a gateway has a file, or"
+            " tables here"
         ),
+    ),
+    "a gateway with a device's name": (
+        QUEUE + GATEWAY.replace("gateways.g", "gateways.q").replace("q.backend", "tcp://h:1"),
+        "t.toml:5: gateways.q: a device has the name 'q' already: names are for all to refer to",
+    ),
+    "a gateway's password that is wrong": (
+        QUEUE
+        + GATEWAY.replace("q.backend", "tcp://h:1").replace(
+            "'amqp://h'", "'amqp://h'\npasword = 'geheim'"
+        ),
+        "t.toml:8: gateways.g.broker.pasword = (not shown): unknown key; did you mean 'password'?",
+    ),
+    "a gateway's route that cannot talk to a device": (
+        QUEUE + GATEWAY,
+        (
+            't.toml:10: gateways.g.routes.r.socket.connect = "tcp://127.0.0.1:5556": q.backend is'
+            " there, a DEALER, and a PULL cannot talk to it, but only to PUSH"
+        ),
+    ),
+    "a reference to a gateway and not to a route": (
+        QUEUE + GATEWAY.replace("'q.backend'", "'tcp://h:1'") + REQ.replace("q.frontend", "g"),
+        ("t.toml:14: sockets.c.connect = \"g\": 'g' is a gateway: say which of its routes, g.r"),
     ),
     "devices is no table": (
         "devices = 3\n",
@@ -592,8 +642,8 @@ def test_only_names_what_is_there() -> None:
     loaded = topology.loads(QUEUE + "part = 'oslo'\n" + REQ)
     assert list(loaded.select(["oslo"])) == ["q"]
     for name, text in {
-        "olso": "no device or part has this name; did you mean 'oslo'?",
-        "c": "this is a socket of another program: only devices are run",
+        "olso": "no device, gateway or part has this name; did you mean 'oslo'?",
+        "c": "this is a socket of another program: only devices and gateways are run",
     }.items():
         with pytest.raises(TopologyError) as caught:
             loaded.select([name])
@@ -603,7 +653,7 @@ def test_only_names_what_is_there() -> None:
 def test_there_has_to_be_something_to_run() -> None:
     with pytest.raises(TopologyError) as caught:
         topology.loads("[sockets.c]\ntype = 'REQ'\nconnect = 'tcp://h:1'\n").select([])
-    assert str(caught.value) == "topology: devices: there is no device to run"
+    assert str(caught.value) == "topology: devices: there is no device or gateway to run"
 
 
 def test_names_that_are_too_long_for_topics() -> None:

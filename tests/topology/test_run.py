@@ -19,7 +19,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import hypersocket as hs
-from hypersocket.devices import topology
+from hypersocket.devices import DeviceResult, topology
 from hypersocket.devices.topology import DeviceFailed, Running, Topology, TopologyError
 from hypersocket.devices.topology._restarts import Pauses
 
@@ -32,6 +32,17 @@ frontend.bind = "inproc://{name}-in"
 backend.bind = "inproc://{name}-out"
 """
 ONE, TWO = STREAMER.format(name="one"), STREAMER.format(name="two")
+
+
+GATEWAY = """
+[gateways.gw]
+linger = 0
+monitor = { bind = "inproc://gw-monitor" }
+monitor_interval = 0.01
+broker.url = "amqp://127.0.0.1:1"
+routes.r = { kind = "out", queue = "q", socket = "inproc://gw-in" }
+"""
+"""A broker that is not there is tried again."""
 
 
 @asynccontextmanager
@@ -226,7 +237,7 @@ async def test_what_cannot_be_delivered_is_told(
         one.stop_soon()
         await one.wait_state("one", "stopped")
         result = one.children["one"].result
-        assert result is not None
+        assert isinstance(result, DeviceResult)
         lost = result.undelivered + result.unread + result.unwritten
         # What was not taken is with the source still.
         assert lost + source.stats().queued_out == 10
@@ -246,7 +257,7 @@ async def test_the_end_does_not_wait_for_linger_twice(
         await one.wait_state("one", "stopped")
         assert trio.current_time() - begun < 6.5
         result = one.children["one"].result
-        assert result is not None
+        assert isinstance(result, DeviceResult)
         assert result.unwritten == 1
 
 
@@ -337,7 +348,7 @@ async def test_reload_keeps_to_the_part(tmp_path: Path) -> None:
         path.write_text(ONE + 'part = "here"\n' + TWO)
         assert await one.reload() == ["nothing has changed"]
         path.write_text(ONE + TWO)
-        with pytest.raises(TopologyError, match="no device or part has this name"):
+        with pytest.raises(TopologyError, match="no device, gateway or part has this name"):
             await one.reload()
         assert list(one.status()) == ["one"]
 
@@ -497,6 +508,28 @@ async def test_a_mistake_of_the_monitor_does_not_end_the_device(
         await until(lambda: "the monitor feed of 'one' failed" in caplog.text)
         await passes("one")
         assert one.status()["one"].restarts == 0
+
+
+async def test_a_mistake_of_the_monitor_does_not_end_a_gateway(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("hypersocket.management.Feed._publish_stats", fail)
+    async with running(GATEWAY) as one:
+        await until(lambda: "the monitor feed of 'gw' failed" in caplog.text)
+        status = one.status()["gw"]
+        assert (status.state, status.restarts) == ("running", 0)
+
+
+async def test_who_looks_on_does_not_hold_up_the_end_of_a_gateway(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    text = GATEWAY.replace('bind = "inproc://gw-monitor"', 'connect = "inproc://nobody"')
+    async with running(text) as one:
+        opened = one.children["gw"].opened
+        assert opened["monitor"].linger < opened["r"].linger
 
 
 def _fetch(url: str) -> str:

@@ -13,7 +13,7 @@ import trio
 if TYPE_CHECKING:
     from ...management import Source
     from ._child import Child
-    from ._spec import DeviceSpec
+    from ._spec import Member
 
 logger = logging.getLogger("hypersocket")
 
@@ -46,8 +46,8 @@ class Metrics:
         """Where metrics are served now."""
         return tuple(url for urls in self._urls.values() for url in urls)
 
-    async def update(self, specs: Iterable[DeviceSpec]) -> None:
-        """Serve at the addresses that these devices name, and no more at others.
+    async def update(self, specs: Iterable[Member]) -> None:
+        """Serve at the addresses that these devices and gateways name, and no more at others.
 
         Raises:
             EndpointError: an address cannot be understood, or is not of this machine.

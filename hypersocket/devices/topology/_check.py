@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ..._errors import EndpointError
-from ...sockets import Socket
 from ...zmtp import COMPATIBLE
+from .._files._checks import endpoint_problem, metrics_problem, option_value
+from .._files._problems import NOTHING, Key, a, did_you_mean
+from .._files._reader import Read
 from .._pairing import CAPTURES, CONTROLS, KINDS, PairingError, check_pairing
-from ._errors import NOTHING, Key, a, did_you_mean
+from ._gateways import GatewayMembers
 from ._links import End, ends_of, links_of, reachable
 from ._model import DeviceTable, PlainSocketTable, SocketTable, TopologyTable
 from ._spec import (
@@ -24,7 +23,6 @@ from ._spec import (
     SocketSpec,
     Topology,
 )
-from ._variables import Report, Text
 
 _ATTACHED = {
     "capture": ("PUB", CAPTURES),
@@ -38,32 +36,31 @@ class Checker:
     """Makes a topology of a file's tables, and reports all that is wrong.
 
     Args:
-        table: the file.
-        report: takes mistakes.
-        left_out: keys that the table lacks because they were wrong.
+        found: the file.
+        environ: the environment, for gateways.
+        folder: what paths in the file are relative to; None where there is none.
     """
 
-    def __init__(self, table: TopologyTable, report: Report, left_out: AbstractSet[Key]) -> None:
-        self._table = table
-        self._report = report
-        self._left_out = left_out
+    def __init__(
+        self, found: Read[TopologyTable], environ: Mapping[str, str], folder: Path | None
+    ) -> None:
+        self._found = found
+        self._table = found.table
+        self._report = found.reader.report
+        self._left_out = found.left_out
+        self._gateways = GatewayMembers(found, environ, folder, self._connected)
 
-    def topology(self, file: str, variables: Mapping[str, Any]) -> Topology:
+    def topology(self, file: str) -> Topology:
         """The topology; to be thrown away where something was reported."""
-        for name in self._table.gateways:
-            self._report(
-                ("gateways", name),
-                NOTHING,
-                "there are no gateways yet: the AMQP gateway comes with a later version, and with"
-                " the extra hypersocket[amqp]",
-            )
         self._check_names()
+        self._gateways.load()
         topology = Topology(
             file=file,
             title=self._table.title,
             devices={name: self._device(name, one) for name, one in self._table.devices.items()},
             sockets={name: self._program(name, one) for name, one in self._table.sockets.items()},
-            variables=variables,
+            gateways=self._gateways.members(),
+            variables=self._found.used,
         )
         self._check_bound_once(topology)
         self._check_peers(topology)
@@ -71,17 +68,25 @@ class Checker:
 
     def _check_names(self) -> None:
         table = self._table
-        for name, entry in table.sockets.items():
+        run = {**dict.fromkeys(table.devices, "device"), **dict.fromkeys(table.gateways, "gateway")}
+        for name in table.gateways:
             if name in table.devices:
                 text = f"a device has the name {name!r} already: names are for all to refer to"
+                self._report(("gateways", name), NOTHING, text)
+        for name, entry in table.sockets.items():
+            if name in run:
+                text = f"a {run[name]} has the name {name!r} already: names are for all to refer to"
                 self._report(("sockets", name), NOTHING, text)
-            if entry.program in table.devices:
-                text = "a device has this name already"
+            if entry.program in run:
+                text = f"a {run[entry.program]} has this name already"
                 self._report(("sockets", name, "program"), entry.program, text)
-        parts = [(("devices", name, "part"), one.part) for name, one in table.devices.items()]
-        parts += [(("sockets", name, "part"), one.part) for name, one in table.sockets.items()]
+        parts = [
+            ((what, name, "part"), one.part)
+            for what in ("devices", "gateways", "sockets")
+            for name, one in getattr(table, what).items()
+        ]
         for key, part in parts:
-            if part in table.devices or part in table.sockets:
+            if part in run or part in table.sockets:
                 text = "a device or socket has this name already, and --only takes both"
                 self._report(key, part, text)
 
@@ -159,9 +164,9 @@ class Checker:
         return spec
 
     def _check_metrics(self, key: Key, address: str) -> None:
-        found = re.fullmatch(r"(?:\[[^\]]+\]|[^:\[\]]+):(\d{1,5}|\*)", address)
-        if found is None or (found[1] != "*" and int(found[1]) > 65535):
-            self._report(key, address, "expected HOST:PORT, such as 127.0.0.1:9100")
+        text = metrics_problem(address)
+        if text:
+            self._report(key, address, text)
 
     # Sockets
 
@@ -196,14 +201,10 @@ class Checker:
         spec = SocketSpec(type_, table.bind, connect, {}, addressed)
         return replace(spec, options=self._options(key, spec, table)) if type_ else spec
 
-    def _check_endpoint(self, key: Key, endpoint: str, how: str) -> bool:
-        try:
-            SOCKET_TYPES["PAIR"](**{how: endpoint})
-        except EndpointError as error:
-            text = str(error).removeprefix(f"{endpoint!r}").lstrip(": ")
-            self._report(key, endpoint, text.replace("is no endpoint", "this is no endpoint", 1))
-            return False
-        return True
+    def _check_endpoint(self, key: Key, endpoint: str, how: str) -> None:
+        text = endpoint_problem(endpoint, how)
+        if text:
+            self._report(key, endpoint, text)
 
     def _connected(self, key: Key, endpoint: str) -> str:
         """An endpoint to connect to, or what a reference stands for."""
@@ -214,6 +215,15 @@ class Checker:
         target_key: Key = ("devices", name, side) if dot else ("sockets", name)
         if self._left_out & {target_key, (*target_key, "bind"), target_key[:2]}:
             return endpoint  # what it means cannot be known, for a mistake that was told
+        gateway = self._table.gateways.get(name)
+        if gateway is not None:
+            if not self._gateways.known(name, side):
+                return endpoint  # likewise
+            bound = self._gateways.bound(name, side)
+            if bound is None:
+                self._report(key, endpoint, self._gateways.choice(name))
+                return endpoint
+            return self._refer(key, endpoint, bound, gateway.host)
         device, program = self._table.devices.get(name), self._table.sockets.get(name)
         if device is not None:
             target = getattr(device, side, None) if side in SIDES else None
@@ -227,7 +237,7 @@ class Checker:
         if program is not None and not dot:
             return self._refer(key, endpoint, program.bind, program.host)
         known = [f"{one}.{s}" for one in self._table.devices for s in ("frontend", "backend")]
-        known += list(self._table.sockets)
+        known += [*self._table.sockets, *self._gateways.names()]
         text = "this is neither an endpoint, such as tcp://127.0.0.1:5555, nor the name of a socket"
         self._report(key, endpoint, text + did_you_mean(endpoint, known))
         return endpoint
@@ -254,7 +264,7 @@ class Checker:
         found: dict[str, Any] = {}
         for name, value in table.options.items():
             try:
-                found[name] = _option(cls, name, value)
+                found[name] = option_value(cls, name, value)
             except (TypeError, ValueError) as error:
                 self._report((*key, "options", name), value, str(error))
         if table.subscribe:
@@ -269,7 +279,7 @@ class Checker:
 
     def _check_bound_once(self, topology: Topology) -> None:
         seen: dict[tuple[str, str | None], End] = {}
-        for end, spec, owner in ends_of(topology.devices, topology.sockets):
+        for end, spec, owner in ends_of(topology):
             for index, endpoint in enumerate(spec.bind):
                 if endpoint.endswith((":*", "://*")):
                     continue
@@ -279,7 +289,7 @@ class Checker:
                     self._report((*_key_of(end, topology), "bind", index), endpoint, text)
 
     def _check_peers(self, topology: Topology) -> None:
-        types = {end: spec.type for end, spec, _ in ends_of(topology.devices, topology.sockets)}
+        types = {end: spec.type for end, spec, _ in ends_of(topology)}
         for link in links_of(topology):
             if link.binding is None:
                 continue
@@ -300,37 +310,9 @@ def _name(end: End) -> str:
 
 def _key_of(end: End, topology: Topology) -> Key:
     name, side = end
+    if name in topology.gateways:
+        route, dot, _ = side.partition(".dead-letters")
+        if side == "monitor":
+            return ("gateways", name, side)
+        return ("gateways", name, "routes", route, *(("dead_letters",) if dot else ()), "socket")
     return ("devices", name, side) if name in topology.devices and side else ("sockets", name)
-
-
-def _option(cls: type[Socket], name: str, value: Any) -> Any:
-    """The value of an option as the library takes it.
-
-    Raises:
-        TypeError: the library's own, with what it says of the option and its value.
-        ValueError: likewise.
-    """
-    candidates = [value]
-    if isinstance(value, Text):
-        candidates += _number(value)
-    if isinstance(value, str):
-        candidates.append(value.encode())
-    refused: list[TypeError | ValueError] = []
-    for candidate in candidates:
-        try:
-            cls(**{name: candidate})
-        except (TypeError, ValueError) as error:
-            refused.append(type(error)(str(error).removeprefix(f"{name}={candidate!r}: ")))
-        else:
-            return candidate
-    # That a value is out of range says more than that it is of the wrong type.
-    raise next((error for error in refused if isinstance(error, ValueError)), refused[0])
-
-
-def _number(text: str) -> list[Any]:
-    """What a text is in TOML, when it is a number, true or false."""
-    try:
-        value = tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        return []
-    return [value] if isinstance(value, (int, float)) else []

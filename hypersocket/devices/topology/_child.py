@@ -1,31 +1,27 @@
-"""One device of a running topology: opened, run, restarted, stopped."""
+"""One device or gateway of a running topology: started, looked after, stopped."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal, TypeAlias, cast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
 
 import trio
 
-from ... import devices
 from ..._errors import HypersocketError
-from ..._reasons import DropReason
+from ...amqp import AmqpError
 from ...sockets import Socket
-from .. import Device, DeviceResult
-from .._handle import REST
+from ._attempt import Handle, Result, attempt_of, lost
 from ._restarts import Pauses
-from ._spec import DeviceSpec
+from ._spec import Member
 
 logger = logging.getLogger("hypersocket")
 
 ChildState: TypeAlias = Literal["starting", "running", "waiting", "stopping", "stopped", "failed"]
 
-_OPENED_IN_ORDER = ("monitor", "control", "capture", "backend", "frontend")
-"""The frontend last, so that nobody is let in before there is a way on."""
+
+_EXPECTED = (HypersocketError, AmqpError, OSError)
 
 
 class DeviceFailed(HypersocketError):
@@ -75,12 +71,12 @@ class Child:
         opened: its open sockets by their keys, or the last.
     """
 
-    def __init__(self, spec: DeviceSpec, changed: Callable[[], object]) -> None:
+    def __init__(self, spec: Member, changed: Callable[[], object]) -> None:
         self.spec = spec
-        self.handle: Device | None = None
-        self.result: DeviceResult | None = None
+        self.handle: Handle | None = None
+        self.result: Result | None = None
         self.failure: DeviceFailed | None = None
-        self.opened: dict[str, Socket] = {}
+        self.opened: Mapping[str, Socket] = {}
         self._changed = changed
         self._state: ChildState = "starting"
         self._restarts = 0
@@ -171,93 +167,24 @@ class Child:
             self._tell_started = None
 
     async def _run_once(self) -> None:
-        spec = self.spec
         self._enter("starting")
-        async with AsyncExitStack() as stack:
-            sockets: dict[str, Any] = {}
-            for side in _OPENED_IN_ORDER:
-                if side in spec.sockets():
-                    which = spec.sockets()[side]
-                    short = {"linger": REST} if side in {"capture", "monitor"} else {}
-                    one = which.make(at_endpoints=False, **{**short, **which.options})
-                    sockets[side] = await stack.enter_async_context(one)
+        attempt = attempt_of(self.spec)
+        async with trio.open_nursery() as nursery:
             self._not_running = trio.CancelScope()
             if self._is_to_stop():
                 return
             with self._not_running:
-                for side, one in sockets.items():
-                    for endpoint in spec.sockets()[side].bind:
-                        await one.bind(endpoint)
-                    for endpoint in spec.sockets()[side].connect:
-                        await one.connect(endpoint)
+                await nursery.start(attempt.run)
             if self._not_running.cancelled_caught:
                 return
-            async with trio.open_nursery() as nursery:
-                run_device = partial(self._run_device, nursery.cancel_scope, sockets)
-                self.result = None
-                self.handle = await nursery.start(run_device)
-                self.opened = sockets
-                if "monitor" in sockets:
-                    await self._publish(nursery, sockets)
-                self._enter("running")
-                self._tell_running(sockets)
-                self._announce()
-                if self._is_to_stop():
-                    self.stop_soon()
-            assert self.handle is not None
-            if self.handle.result is not None and self.handle.result.unwritten:  # linger is over
-                for side in ("frontend", "backend"):
-                    sockets[side].linger = min(sockets[side].linger, REST)
-        self.result = self._result_of(self.handle, sockets)
-
-    @staticmethod
-    def _result_of(handle: Device, sockets: dict[str, Any]) -> DeviceResult | None:
-        """What became of everything, now that the sockets are closed."""
-        if handle.result is None:
-            return None
-        unwritten = 0
-        for side in ("frontend", "backend"):
-            stats = sockets[side].stats()
-            unwritten += stats.queued_out + stats.drops.get(DropReason.LINGER, 0)
-        return replace(handle.result, unwritten=unwritten)
-
-    async def _run_device(
-        self,
-        scope: trio.CancelScope,
-        sockets: dict[str, Any],
-        *,
-        task_status: trio.TaskStatus[Device],
-    ) -> None:
-        spec = self.spec
-        more = {"balance": spec.balance} if spec.kind == "queue" else {}
-        await getattr(devices, spec.kind)(
-            sockets["frontend"],
-            sockets["backend"],
-            capture=sockets.get("capture"),
-            control=sockets.get("control"),
-            name=spec.name,
-            task_status=task_status,
-            **more,
-        )
-        scope.cancel()
-
-    async def _publish(self, nursery: trio.Nursery, sockets: dict[str, Any]) -> None:
-        from ...management import monitor_feed
-
-        feed = monitor_feed(  # which logs a mistake of its own; the device goes on then
-            sockets["monitor"],
-            name=self.spec.name,
-            sockets={side: one for side, one in sockets.items() if side != "monitor"},
-            device=self.handle,
-            interval=self.spec.monitor_interval,
-        )
-
-        async def publish(task_status: trio.TaskStatus[None]) -> None:
-            async with feed:
-                task_status.started()
-                await trio.sleep_forever()
-
-        await nursery.start(publish)
+            self.result = None
+            self.handle, self.opened = attempt.handle, attempt.opened
+            self._enter("running")
+            self._tell_running(attempt.opened)
+            self._announce()
+            if self._is_to_stop():
+                self.stop_soon()
+        self.result = attempt.result
 
     async def _wait_for_restart(self, pauses: Pauses, unexpected: Exception | None) -> None:
         self._retry_in = pauses.next(self.spec.restart_ivl, self.spec.restart_ivl_max)
@@ -287,7 +214,7 @@ class Child:
         self._state = state
         self._changed()
 
-    def _tell_running(self, sockets: dict[str, Any]) -> None:
+    def _tell_running(self, sockets: Mapping[str, Socket]) -> None:
         bound = (
             f"{side} at {', '.join(one.endpoints)}"
             for side, one in sockets.items()
@@ -300,14 +227,9 @@ class Child:
         result = self.result or (self.handle.result if self.handle is not None else None)
         if result is None or result.complete:
             return False
-        logger.warning(
-            "%s: of the messages that it had, %d could not be delivered, %d were received and not"
-            " read, %d sent and not written",
-            self.spec.name,
-            result.undelivered,
-            result.unread,
-            result.unwritten,
-        )
+        text = lost(result)
+        if text:
+            logger.warning("%s: %s", self.spec.name, text)
         return True
 
 
@@ -315,14 +237,14 @@ def describe(error: BaseException) -> str:
     """What happened, on one line, without the groups that nurseries make."""
     error = next(_causes(error))
     text = str(error) or type(error).__name__
-    if not isinstance(error, (HypersocketError, OSError)):
+    if not isinstance(error, _EXPECTED):
         text = f"{type(error).__name__}: {text}"
     return text.replace("\n", " ")
 
 
 def _is_expected(error: BaseException) -> bool:
     """Whether an error says all there is to say, so that a traceback would only be in the way."""
-    return all(isinstance(cause, (HypersocketError, OSError)) for cause in _causes(error))
+    return all(isinstance(cause, _EXPECTED) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

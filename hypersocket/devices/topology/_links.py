@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ._spec import DeviceSpec, ProgramSpec, SocketSpec, Topology
+from ._spec import Member, ProgramSpec, SocketLike, Topology
 
 End: TypeAlias = tuple[str, str]
-"""A socket: the name of a device and the key of its socket, or a name and an empty text."""
+"""A socket: the name of a device or gateway and of its socket, or a name and an empty text."""
 
 _ANY_HOSTS = frozenset({"*", "0.0.0.0", "[::]"})  # noqa: S104 - these are looked for
 
@@ -29,20 +29,18 @@ class Link:
     endpoint: str
 
 
-def ends_of(
-    devices: Mapping[str, DeviceSpec], sockets: Mapping[str, ProgramSpec]
-) -> Iterator[tuple[End, SocketSpec, DeviceSpec | ProgramSpec]]:
+def ends_of(topology: Topology) -> Iterator[tuple[End, SocketLike, Member | ProgramSpec]]:
     """Every socket of a file, in its order."""
-    for device in devices.values():
-        for side, spec in device.sockets().items():
-            yield (device.name, side), spec, device
-    for program in sockets.values():
+    for member in topology.members.values():
+        for side, spec in member.sockets().items():
+            yield (member.name, side), spec, member
+    for program in topology.sockets.values():
         yield (program.name, ""), program.socket, program
 
 
 def links_of(topology: Topology) -> list[Link]:
     """Every connection, in the order of the file."""
-    ends = list(ends_of(topology.devices, topology.sockets))
+    ends = list(ends_of(topology))
     found: list[Link] = []
     for end, spec, owner in ends:
         for endpoint in spec.connect:

@@ -5,41 +5,27 @@ The reference in the documentation is made of these declarations.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
+from pydantic import BaseModel, BeforeValidator, Field
+
+from .._files._keys import (
+    INCLUDE,
+    VARIABLES,
+    Name,
+    Seconds,
+    Several,
+    SocketType,
+    Table,
+    VariableValues,
+    endpoint_only,
 )
-
+from ..amqp_gateway._broker_model import BrokerTable
+from ..amqp_gateway._model import GatewayName, MonitorKeys, RouteTable
 from ._spec import Balance, Kind, Restart
 
-SocketType: TypeAlias = Literal[
-    "REQ", "REP", "DEALER", "ROUTER", "PUB", "SUB", "XPUB", "XSUB", "PUSH", "PULL", "PAIR"
-]
 
-
-def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _endpoint_only(value: Any) -> Any:
-    return cast("object", value) if isinstance(value, dict) else {"bind": value}
-
-
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=255)]
-Several: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
-Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SocketTable(_Table):
+class SocketTable(Table):
     """The sockets of a device: `frontend`, `backend`, `capture`, `control` and `monitor`.
 
     For the last three, an endpoint or a list of them stands for a table with `bind`.
@@ -72,10 +58,10 @@ class SocketTable(_Table):
     )
 
 
-Attached: TypeAlias = Annotated[SocketTable, BeforeValidator(_endpoint_only)]
+Attached: TypeAlias = Annotated[SocketTable, BeforeValidator(endpoint_only)]
 
 
-class DeviceTable(_Table):
+class DeviceTable(Table):
     """`[devices.NAME]`: a device, which `hypersocket run` runs.
 
     `NAME` is of letters, digits, `-` and `_`.
@@ -138,7 +124,7 @@ class DeviceTable(_Table):
     )
 
 
-class PlainSocketTable(_Table):
+class PlainSocketTable(Table):
     """`[sockets.NAME]`: a socket of a program that is not run from this file.
 
     It is checked and drawn, others can refer to it, and its program can open it with
@@ -163,37 +149,61 @@ class PlainSocketTable(_Table):
     label: str | None = Field(None, description="A few words for the picture.")
 
 
-class TopologyTable(_Table):
+class GatewayMemberTable(MonitorKeys):
+    """`[gateways.NAME]`: an AMQP gateway, which `hypersocket run` runs.
+
+    Either `config` names its file, or its tables stand here: `[gateways.NAME.broker]` and
+    `[gateways.NAME.routes.ROUTE]` as in a gateway file, and the keys of `[gateway]` in
+    `[gateways.NAME]` itself.
+    """
+
+    config: str | None = Field(
+        None,
+        min_length=1,
+        description="The gateway's own file, as a path relative to this one. The variables of this"
+        " file go before those of that.",
+    )
+    name: GatewayName | None = Field(
+        None, description="For the header that finds loops; by default `NAME`."
+    )
+    broker: BrokerTable | None = Field(
+        None, description="The broker, as in a gateway file, where `config` names none."
+    )
+    routes: dict[Name, RouteTable] = Field(
+        {}, description="What it carries, as in a gateway file, where `config` names none."
+    )
+    part: Name | None = Field(None, description="The part of the topology that it belongs to.")
+    host: str | None = Field(None, description="The host by which others reach it.")
+    label: str | None = Field(None, description="A few words for the picture.")
+    restart: Restart = Field(
+        "backoff",
+        description="What happens when the gateway has failed; a broker that is away for some time"
+        " is no failure.",
+    )
+    restart_ivl: Seconds = Field(0.5, description="As for devices.")
+    restart_ivl_max: Seconds = Field(30.0, description="As for devices.")
+
+
+class TopologyTable(Table):
     """The file as a whole."""
 
     title: str = Field("", description="What the topology is; the heading of its picture.")
-    include: Several = Field(
-        (),
-        description="Address maps: TOML files that hold nothing but `[variables]`, as paths"
-        " relative to this one. Their values go before those of this file, and the later before"
-        " the earlier. `${env:NAME}` is replaced in the paths.",
-    )
-    variables: dict[str, str | int | float | bool] = Field(
-        {},
-        description="Values for `${name}` anywhere in the file, in other variables too. What the"
-        " caller gives goes before what an address map says, and that before what stands here.",
-    )
+    include: Several = INCLUDE
+    variables: VariableValues = VARIABLES
     devices: dict[Name, DeviceTable] = Field({}, description="The devices, `[devices.NAME]`.")
     sockets: dict[Name, PlainSocketTable] = Field(
         {}, description="Sockets of other programs, `[sockets.NAME]`."
     )
-    gateways: dict[str, Any] = Field(
-        {},
-        description="Gateways to other protocols. There are none yet: a later version of"
-        " hypersocket will have the AMQP gateway.",
+    gateways: dict[Name, GatewayMemberTable] = Field(
+        {}, description="Gateways to brokers, `[gateways.NAME]`."
     )
 
 
-class AddressMap(_Table):
-    """An included file."""
-
-    variables: dict[str, str | int | float | bool] = Field({}, description="Values.")
-
-
-TABLES: tuple[type[BaseModel], ...] = (TopologyTable, DeviceTable, SocketTable, PlainSocketTable)
+TABLES: tuple[type[BaseModel], ...] = (
+    TopologyTable,
+    DeviceTable,
+    SocketTable,
+    PlainSocketTable,
+    GatewayMemberTable,
+)
 """What the reference describes, in its order."""

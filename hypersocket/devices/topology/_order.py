@@ -6,20 +6,42 @@ from collections.abc import Collection
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 
-from ._links import links_of
+from ._links import End, links_of
 from ._spec import Topology
 
 
 def downstream(topology: Topology) -> dict[str, set[str]]:
-    """For each device those that its backend hands messages to."""
-    found: dict[str, set[str]] = {name: set() for name in topology.devices}
+    """For each device and gateway those that it hands messages to."""
+    found: dict[str, set[str]] = {name: set() for name in topology.members}
     for link in links_of(topology):
         if link.binding is None:
             continue
-        sides = {link.connecting[1]: link.connecting[0], link.binding[1]: link.binding[0]}
-        if set(sides) == {"frontend", "backend"} and sides["frontend"] != sides["backend"]:
-            found[sides["backend"]].add(sides["frontend"])
+        ends = (link.connecting, link.binding)
+        giving = [end[0] for end in ends if _gives(topology, end)]
+        taking = [end[0] for end in ends if _takes(topology, end)]
+        if len(giving) == len(taking) == 1 and giving != taking:
+            found[giving[0]].add(taking[0])
     return found
+
+
+_TO_BROKER = {"PULL", "SUB", "XSUB", "ROUTER"}
+"""The sockets by which a gateway takes what is for the broker; by others it gives."""
+
+
+def _gives(topology: Topology, end: End) -> bool:
+    """Whether messages, or requests, leave a device or gateway by this socket."""
+    name, side = end
+    if name in topology.gateways:
+        return topology.gateways[name].sockets()[side].type not in _TO_BROKER
+    return side == "backend"
+
+
+def _takes(topology: Topology, end: End) -> bool:
+    """Whether they come to it by this socket."""
+    name, side = end
+    if name in topology.gateways:
+        return topology.gateways[name].sockets()[side].type in _TO_BROKER
+    return side == "frontend"
 
 
 def stop_order(topology: Topology, names: Collection[str]) -> list[list[str]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, TypeAlias
 
-from ._layers import Box, Layout, Wire
+from ._broker_picture import broker_flows
+from ._cards import Card, Flow, Pattern, Place, Row
+from ._layers import Layout, Wire
 from ._links import End, links_of
-from ._spec import SocketSpec, Topology
-
-Pattern: TypeAlias = Literal["request-reply", "publish-subscribe", "pipeline", "pair"]
+from ._spec import SocketLike, Topology
 
 PATTERN_OF: dict[str, Pattern] = {
     **dict.fromkeys(("REQ", "REP", "DEALER", "ROUTER"), "request-reply"),
@@ -20,66 +19,6 @@ PATTERN_OF: dict[str, Pattern] = {
 }
 _UPSTREAM = frozenset({"REQ", "PUB", "XPUB", "PUSH"})
 _DOWNSTREAM = frozenset({"REP", "SUB", "XSUB", "PULL"})
-
-HEADER, ROW, LINE, FOOT = 30.0, 21.0, 15.0, 8.0
-NAME_SIZE, TEXT_SIZE = 14.0, 11.0
-MONO, BOLD, CAPITALS, PLAIN = 0.61, 0.7, 0.77, 0.62
-"""The widths of characters, of the size of the font; generous, for the reader has the font."""
-LONGEST = 34
-"""Characters that are shown of a name or an endpoint."""
-
-
-@dataclass(slots=True, eq=False)
-class Row:
-    """A socket in a box.
-
-    Attributes:
-        end: which socket it is.
-        title: its type, or what it is for.
-        endpoints: what it is bound to.
-        right: whether its wires are at the right.
-        y: of its first line, from the top of the box.
-    """
-
-    end: End
-    title: str
-    endpoints: list[str]
-    right: bool = False
-    y: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class Card:
-    """A box with what is written in it."""
-
-    name: str
-    kind: str  # of a device; "program", or "address" for an endpoint that nobody here is bound to
-    corner: str
-    rows: list[Row]
-    part: str | None
-    label: str = ""
-    count: int = 1
-    box: Box = field(default_factory=lambda: Box("", 0, 0))
-
-    def measure(self) -> None:
-        """Find out how large it is, and where its rows are."""
-        if self.kind == "address":
-            self.box = Box(self.name, len(shown(self.name)) * TEXT_SIZE * MONO + 26, 26)
-            return
-        name = len(shown(self.name)) * NAME_SIZE * BOLD
-        widths = [name + len(self.corner) * TEXT_SIZE * BOLD + 50]
-        y = HEADER
-        if self.label:
-            y += LINE + 3
-            widths.append(len(shown(self.label, 44)) * TEXT_SIZE * PLAIN + 24)
-        for row in self.rows:
-            row.y = y + ROW / 2 + 3
-            lines = max(1, len(row.endpoints))
-            y += ROW + (lines - 1) * LINE
-            longest = max((len(shown(one)) for one in row.endpoints), default=0)
-            widths.append(len(row.title) * TEXT_SIZE * CAPITALS + longest * TEXT_SIZE * MONO + 32)
-        width = max(widths)
-        self.box = Box(self.name, round(width), y + FOOT)
 
 
 @dataclass(slots=True, eq=False)
@@ -127,17 +66,11 @@ def picture_of(topology: Topology) -> Picture:
     return Picture(topology.title, cards, cables, layout, topology.parts, in_columns)
 
 
-_Place: TypeAlias = tuple[Card, Row | None]
-_Flow: TypeAlias = tuple[_Place, _Place, Pattern, str]
-
-
 def _cards(topology: Topology) -> list[Card]:
     cards: list[Card] = []
-    for device in topology.devices.values():
-        rows = [_row((device.name, side), spec) for side, spec in device.sockets().items()]
-        cards.append(
-            Card(device.name, device.kind, device.kind, rows, device.part, device.label or "")
-        )
+    for one in topology.members.values():
+        rows = [_row((one.name, side), spec) for side, spec in one.sockets().items()]
+        cards.append(Card(one.name, one.kind, one.kind, rows, one.part, one.label or ""))
     programs: dict[str, Card] = {}
     for socket in topology.sockets.values():
         row = _row((socket.name, ""), socket.socket)
@@ -157,7 +90,7 @@ def _cards(topology: Topology) -> list[Card]:
     return cards
 
 
-def _row(end: End, spec: SocketSpec) -> Row:
+def _row(end: End, spec: SocketLike) -> Row:
     side = end[1]
     title = spec.type if side in {"", "frontend", "backend"} else f"{side} {spec.type}"
     return Row(end, title, list(spec.bind))
@@ -165,15 +98,15 @@ def _row(end: End, spec: SocketSpec) -> Row:
 
 def _flows(
     topology: Topology, cards: list[Card], card_of: dict[End, tuple[Card, Row]]
-) -> list[_Flow]:
+) -> list[Flow]:
     addresses: dict[str, Card] = {}
-    found: list[_Flow] = []
+    found: list[Flow] = []
     for link in links_of(topology):
         ours = card_of[link.connecting]
         our_type = _spec(topology, link.connecting).type
         transport = link.endpoint.partition("://")[0]
         if link.binding is not None:
-            theirs: _Place = card_of[link.binding]
+            theirs: Place = card_of[link.binding]
             their_type = _spec(topology, link.binding).type
         else:
             if link.endpoint not in addresses:
@@ -183,13 +116,12 @@ def _flows(
         sends = _sends(link.connecting, our_type, link.binding, their_type)
         source, target = (ours, theirs) if sends else (theirs, ours)
         found.append((source, target, PATTERN_OF[our_type], transport))
-    return found
+    return found + broker_flows(topology, cards, card_of)
 
 
-def _spec(topology: Topology, end: End) -> SocketSpec:
+def _spec(topology: Topology, end: End) -> SocketLike:
     name, side = end
-    owner = topology.devices[name].sockets() if side else None
-    return owner[side] if owner is not None else topology.sockets[name].socket
+    return topology.members[name].sockets()[side] if side else topology.sockets[name].socket
 
 
 def _sends(one: End, one_type: str, other: End | None, other_type: str) -> bool:
@@ -205,7 +137,7 @@ def _sends(one: End, one_type: str, other: End | None, other_type: str) -> bool:
     return one_type != "ROUTER"
 
 
-def _choose_sides(cards: list[Card], flows: list[_Flow]) -> None:
+def _choose_sides(cards: list[Card], flows: list[Flow]) -> None:
     """A socket that wires leave is at the right; one that they only come to is at the left."""
     leaving = {id(source[1]) for source, _, _, _ in flows}
     arriving = {id(target[1]) for _, target, _, _ in flows}
@@ -235,11 +167,3 @@ def _parts_are_columns(cards: list[Card], parts: tuple[str, ...]) -> bool:
             return False
     spans.sort()
     return len(parts) > 1 and all(a[1] < b[0] for a, b in pairwise(spans))
-
-
-def shown(text: str, longest: int = LONGEST) -> str:
-    """A text, shortened in its middle where it is too long."""
-    if len(text) <= longest:
-        return text
-    half = (longest - 1) // 2
-    return f"{text[: longest - 1 - half]}…{text[-half:]}"

@@ -11,14 +11,15 @@ from functools import partial
 import trio
 
 from ..._errors import HypersocketError
-from .. import DeviceResult
+from .._files._problems import Problem
 from ._attachments import Metrics
+from ._attempt import Result
 from ._child import Child, ChildState, ChildStatus, DeviceFailed
-from ._errors import Problem, TopologyError
+from ._errors import TopologyError
 from ._load import load
 from ._order import stop_order
 from ._service import load_from
-from ._spec import DeviceSpec, Topology
+from ._spec import Member, Topology
 
 logger = logging.getLogger("hypersocket")
 
@@ -32,8 +33,8 @@ async def run(
     metrics: str | None = None,
     signals: bool = True,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
-) -> dict[str, DeviceResult | None]:
-    """Run the devices of a topology until they are stopped.
+) -> dict[str, Result | None]:
+    """Run the devices and gateways of a topology until they are stopped.
 
     SIGINT and SIGTERM stop it gracefully: nothing more is taken in, what was accepted is handed on
     and written within ``linger``, and what could not be delivered is logged. A second one stops
@@ -91,11 +92,11 @@ class Running:
     def __init__(self, topology: Topology, only: Collection[str], metrics: str | None) -> None:
         self.nursery: trio.Nursery
         self.failure: DeviceFailed | None = None
-        self.results: dict[str, DeviceResult | None] = {}
+        self.results: dict[str, Result | None] = {}
         self.interrupted = False
         self._topology = topology
         self._only = tuple(only)
-        self._selected: dict[str, DeviceSpec] = topology.select(self._only)
+        self._selected: dict[str, Member] = topology.select(self._only)
         self._children: dict[str, Child] = {}
         self._metrics = Metrics(metrics, self._children)
         self._changing = trio.Lock()
@@ -252,7 +253,7 @@ class Running:
             timeout=source.timeout,
         )
 
-    async def _start(self, spec: DeviceSpec, *, first_must_succeed: bool) -> None:
+    async def _start(self, spec: Member, *, first_must_succeed: bool) -> None:
         child = self._children[spec.name] = Child(spec, self._changed.unpark_all)
         await self.nursery.start(partial(self._keep, child, first_must_succeed))
 

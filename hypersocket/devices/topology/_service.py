@@ -13,7 +13,8 @@ from dataclasses import replace
 import trio
 
 from ...sockets import Req
-from ._errors import NOTHING, Problem, TopologyError
+from .._files._problems import NOTHING, Problem
+from ._errors import TopologyError
 from ._load import loads
 from ._spec import Source, Topology
 

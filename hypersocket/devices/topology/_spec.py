@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from ... import sockets
 from ...sockets import Socket
 from .._balance import AddressedDealer
-from ._errors import NOTHING, Problem, TopologyError, did_you_mean
+from .._files._problems import NOTHING, Problem, did_you_mean
+from ..amqp_gateway._config import GatewayConfig
+from ._errors import TopologyError
 
 Kind: TypeAlias = Literal["queue", "forwarder", "streamer", "proxy"]
 Balance: TypeAlias = Literal["round-robin", "least-outstanding"]
@@ -67,6 +69,17 @@ class SocketSpec:
         return self.socket_class(bind=self.bind, connect=self.connect, **chosen)
 
 
+class SocketLike(Protocol):
+    """What has to be known of a socket to draw and to check it."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def bind(self) -> tuple[str, ...]: ...
+    @property
+    def connect(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSpec:
     """One device. The attributes are the keys of its table; the reference describes them."""
@@ -93,14 +106,58 @@ class DeviceSpec:
         found = {side: getattr(self, side) for side in SIDES}
         return {side: spec for side, spec in found.items() if spec is not None}
 
-    def runs_as(self, other: DeviceSpec) -> bool:
+    def runs_as(self, other: Member) -> bool:
         """Whether the two run alike, so that one need not be stopped to have the other.
 
         What is only drawn, or only counts at a restart, makes no difference.
         """
+        if not isinstance(other, DeviceSpec):
+            return False
         same: dict[str, Any] = {"part": None, "host": None, "label": None}
         same |= {"restart": "backoff", "restart_ivl": 0.0, "restart_ivl_max": 0.0}
         return replace(self, **same) == replace(other, **same)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySpec:
+    """One gateway. The attributes are the keys of its table; the reference describes them.
+
+    Attributes:
+        config: what its tables, or its own file, say.
+    """
+
+    name: str
+    config: GatewayConfig
+    part: str | None = None
+    host: str | None = None
+    label: str | None = None
+    restart: Restart = "backoff"
+    restart_ivl: float = 0.5
+    restart_ivl_max: float = 30.0
+
+    @property
+    def kind(self) -> Literal["gateway"]:
+        """It is none of the devices."""
+        return "gateway"
+
+    @property
+    def metrics(self) -> str | None:
+        """Where its counters are served."""
+        return self.config.metrics
+
+    def sockets(self) -> Mapping[str, SocketLike]:
+        """Its sockets: each route's by its name, and ``monitor``."""
+        return self.config.sockets()
+
+    def runs_as(self, other: Member) -> bool:
+        """Whether the two run alike, so that one need not be stopped to have the other."""
+        if not isinstance(other, GatewaySpec) or self.name != other.name:
+            return False
+        return self.config.identity == other.config.identity
+
+
+Member: TypeAlias = DeviceSpec | GatewaySpec
+"""What :func:`run` runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +187,7 @@ class Source:
 
     path: str
     name: str | None = None
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     environ: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeout: float = 10.0
 
@@ -144,6 +201,7 @@ class Topology:
         title: for the picture.
         devices: what :func:`run` runs, by name, in the order of the file.
         sockets: sockets of other programs, by name, in the order of the file.
+        gateways: what :func:`run` runs besides, by name, in the order of the file.
         variables: the variables that were used, with their values.
         source: where it came from; None for a text.
     """
@@ -152,38 +210,45 @@ class Topology:
     title: str = ""
     devices: Mapping[str, DeviceSpec]
     sockets: Mapping[str, ProgramSpec]
-    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    gateways: Mapping[str, GatewaySpec] = field(default_factory=dict[str, GatewaySpec])
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     source: Source | None = None
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """Devices and gateways, by name."""
+        return {**self.devices, **self.gateways}
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of the parts, in the order of the file."""
-        every: list[DeviceSpec | ProgramSpec] = [*self.devices.values(), *self.sockets.values()]
+        every: list[Member | ProgramSpec] = [*self.members.values(), *self.sockets.values()]
         return tuple(dict.fromkeys(one.part for one in every if one.part is not None))
 
-    def select(self, only: Collection[str]) -> dict[str, DeviceSpec]:
-        """The devices of these names, and of the parts of these names; all for no names.
+    def select(self, only: Collection[str]) -> dict[str, Member]:
+        """The devices and gateways of these names, and of the parts of these names; all for none.
 
         Raises:
-            TopologyError: there is neither a device nor a part of that name, or nothing to run.
+            TopologyError: there is nothing of that name, or nothing to run.
         """
         problems: list[Problem] = []
+        members = self.members
         for name in only:
             if name in self.sockets:
-                text = "this is a socket of another program: only devices are run"
+                text = "this is a socket of another program: only devices and gateways are run"
                 problems.append(Problem(self.file, "only", name, text))
-            elif name not in self.devices and name not in self.parts:
-                known = [*self.devices, *self.parts]
-                text = f"no device or part has this name{did_you_mean(name, known)}"
+            elif name not in members and name not in self.parts:
+                hint = did_you_mean(name, [*members, *self.parts])
+                text = f"no device, gateway or part has this name{hint}"
                 problems.append(Problem(self.file, "only", name, text))
         found = {
-            name: device
-            for name, device in self.devices.items()
-            if not only or name in only or device.part in only
+            name: member
+            for name, member in members.items()
+            if not only or name in only or member.part in only
         }
         if not found and not problems:
             value = ", ".join(only) if only else NOTHING
-            text = "there is no device in it" if only else "there is no device to run"
+            text = "there is no device in it" if only else "there is no device or gateway to run"
             problems.append(Problem(self.file, "only" if only else "devices", value, text))
         if problems:
             raise TopologyError(problems)

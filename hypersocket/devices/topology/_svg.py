@@ -8,21 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
+from ._cards import CAPITALS, HEADER, LINE, NAME_SIZE, TEXT_SIZE, Card, Pattern, Row, shown
 from ._layers import Box
-from ._picture import (
-    CAPITALS,
-    HEADER,
-    LINE,
-    NAME_SIZE,
-    TEXT_SIZE,
-    Cable,
-    Card,
-    Pattern,
-    Picture,
-    Row,
-    picture_of,
-    shown,
-)
+from ._picture import Cable, Picture, picture_of
 from ._spec import Topology
 
 MARGIN, TITLE, COLUMN_GAP = 30.0, 34.0, 104.0
@@ -40,9 +28,11 @@ OF_KIND = {
     "forwarder": COLOUR["publish-subscribe"],
     "streamer": COLOUR["pipeline"],
     "proxy": "#4c5866",
+    "gateway": "#a02c52",
 }
 DASH = {"tcp": "", "ipc": "9 5", "inproc": "2 4", "pgm": "14 4 3 4", "epgm": "14 4 3 4"}
 OTHER_DASH = "6 3 1 3 1 3"
+BROKER_EDGE = ' stroke-dasharray="7 3"'
 INK, QUIET, EDGE, GROUND, BAND = "#1f2933", "#5b6875", "#9aa5b1", "#ffffff", "#f2f5f8"
 SENTENCE = {
     "request-reply": "request and reply",
@@ -153,7 +143,10 @@ class _Drawing:
         if card.count > 1:
             for step in (8, 4):
                 yield _rect(x + step, y + step, width, height, 9, GROUND, EDGE)
-        yield _rect(x, y, width, height, 9, GROUND, colour if card.kind in OF_KIND else QUIET)
+        if card.kind == "broker":
+            yield _rect(x, y, width, height, 9, BAND, INK, BROKER_EDGE)
+        else:
+            yield _rect(x, y, width, height, 9, GROUND, colour if card.kind in OF_KIND else QUIET)
         yield from self._header(card, x, y, colour)
         if card.label:
             yield _text(x + 12, y + HEADER + 14, shown(card.label, 44), TEXT_SIZE, fill=QUIET)
@@ -243,6 +236,8 @@ class _Drawing:
         entries += [("transport", name) for name in [*known, *sorted(transports - set(DASH))]]
         kinds = {card.kind for card in self._picture.cards}
         entries += [("kind", name) for name in OF_KIND if name in kinds]
+        if "broker" in kinds:
+            entries.append(("broker", "broker"))
         if "address" in kinds:
             entries.append(("address", "address outside this file"))
         lines: list[str] = []
@@ -263,6 +258,8 @@ def _legend_entry(what: str, name: str, text: str, x: float, y: float) -> list[s
     if what == "kind":
         lines.append(_rect(x, y - 9, 30, 18, 5, OF_KIND[name], OF_KIND[name]))
         lines += _glyph(name, x + 15, y)
+    elif what == "broker":
+        lines.append(_rect(x, y - 8, 36, 16, 4, BAND, INK, BROKER_EDGE))
     elif what == "address":
         lines.append(_rect(x, y - 8, 36, 16, 8, GROUND, QUIET, ' stroke-dasharray="4 3"'))
     else:
@@ -346,6 +343,7 @@ def _glyph(kind: str, x: float, y: float) -> Iterator[str]:
         "forwarder": "M-7,0 H-1 M-1,0 L6,-5 M-1,0 L6,5 M-1,0 H7",
         "streamer": "M-7,-5 L-2,0 L-7,5 M-1,-5 L4,0 L-1,5 M5,-5 V5",
         "proxy": "M-7,0 H7 M-4,-3 L-7,0 L-4,3 M4,-3 L7,0 L4,3",
+        "gateway": "M-7,6 V-2 A7,5 0 0 1 7,-2 V6 M-7,2 H7",
     }
     yield (
         f'<path transform="translate({x:.1f},{y:.1f})" d="{strokes[kind]}" fill="none"'

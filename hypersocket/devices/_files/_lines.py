@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from ._errors import Key
+from ._problems import Key
 
-_HEADER = re.compile(r"\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 _KEY = re.compile(rf"\s*((?:{_PART.pattern})(?:\s*\.\s*(?:{_PART.pattern}))*)\s*=")
 _TOKEN = re.compile(
@@ -30,13 +30,14 @@ def lines_of(text: str) -> dict[Key, int]:
     """The line of each table and key, counted from 1; elements of lists have their list's."""
     found: dict[Key, int] = {}
     table: Key = ()
+    arrays: dict[Key, int] = {}
     lines = text.splitlines()
     number = 0
     while number < len(lines):
         line = lines[number]
         header, key = _HEADER.match(line), _KEY.match(line)
         if header and not key:
-            table = _parts(header[1])
+            table = _table(_parts(header[2]), arrays, another=header[1] == "[[")
             for length in range(1, len(table) + 1):
                 found.setdefault(table[:length], number + 1)
         elif key:
@@ -51,6 +52,18 @@ def lines_of(text: str) -> dict[Key, int]:
                 value += "\n" + lines[number]
         number += 1
     return found
+
+
+def _table(parts: Key, arrays: dict[Key, int], *, another: bool) -> Key:
+    """The table of a header, with the numbers of the tables in arrays that lead to it."""
+    table: Key = ()
+    for number, part in enumerate(parts, 1):
+        table = (*table, part)
+        if another and number == len(parts):
+            arrays[table] = arrays.get(table, -1) + 1
+        if table in arrays:
+            table = (*table, arrays[table])
+    return table
 
 
 def line_of(lines: dict[Key, int], key: Key) -> int | None:

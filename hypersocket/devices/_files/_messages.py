@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ._errors import NOTHING, Key, did_you_mean
+from ._problems import NOTHING, Key, did_you_mean
 
 _EXPECTED = {
     "string_type": "expected text in quotes",
@@ -23,12 +24,22 @@ _EXPECTED = {
     "float_parsing": "expected a number",
     "finite_number": "expected a finite number",
     "bool_type": "expected true or false",
+    "string_too_short": "expected text that is not empty",
 }
 
-_WHAT = {
-    "kind": "expected 'queue', 'forwarder', 'streamer' or 'proxy'",
-    "type": 'expected a socket type, such as "REQ"',
+_BOUNDS = {
+    "greater_than": ("gt", "more than {:g}"),
+    "greater_than_equal": ("ge", "at least {:g}"),
+    "less_than_equal": ("le", "at most {:g}"),
+    "string_too_long": ("max_length", "at most {} characters"),
 }
+"""What pydantic calls a bound, and how it is told."""
+
+_FEW = 6
+"""Choices that are all named where none was made."""
+
+_BRANCH = re.compile(r"function-[a-z]+\[.*\]")
+"""What pydantic puts after a key where a value was changed before it was looked at."""
 
 _NAME = "expected letters, digits, '-' and '_', 255 at most"
 
@@ -56,20 +67,32 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
     if kind == "extra_forbidden":
         return key, value, f"unknown key{did_you_mean(str(key[-1]), _keys_at(key[:-1], model))}"
     if kind == "missing":
-        what = _WHAT.get(str(key[-1]), "expected a table")
-        return key, NOTHING, f"this is missing: {what}"
-    if kind in {"string_pattern_mismatch", "string_too_long"}:
+        return key, NOTHING, f"this is missing: {_wanted(key, model)}"
+    if kind == "string_pattern_mismatch":
         return key, value, f"this is no name: {_NAME}"
     if kind == "literal_error":
         return key, value, _choice(detail, value)
-    if kind in {"greater_than", "greater_than_equal"}:
-        context = detail.get("ctx", {})
-        word = "more than" if kind == "greater_than" else "at least"
-        bound = context["gt"] if kind == "greater_than" else context["ge"]
-        return key, value, f"expected {word} {bound:g}"
+    for bounded, (name, word) in _BOUNDS.items():
+        if kind == bounded:
+            return key, value, f"expected {word.format(detail.get('ctx', {})[name])}"
+    if kind == "value_error":
+        return key, value, str(detail.get("ctx", {})["error"])
     if key and key[0] == "variables":
         return key, value, "expected text, a number, true or false"
     return key, value, _EXPECTED.get(kind, detail["msg"])
+
+
+def _wanted(key: Key, model: type[BaseModel]) -> str:
+    """What should stand where nothing does."""
+    table = _table_at(key[:-1], model)
+    field = table.model_fields.get(str(key[-1])) if table is not None else None
+    annotation: Any = field.annotation if field is not None else None
+    if get_origin(annotation) is Literal:
+        choices = [repr(one) for one in get_args(annotation)]
+        if len(choices) > _FEW:
+            return f'expected a socket type, such as "{get_args(annotation)[0]}"'
+        return f"expected {', '.join(choices[:-1])} or {choices[-1]}"
+    return "expected a table" if _inner(annotation) is not None else "expected text in quotes"
 
 
 def _choice(detail: ErrorDetails, value: object) -> str:
@@ -90,7 +113,7 @@ def _table_at(key: Key, model: type[BaseModel]) -> type[BaseModel] | None:
         if _is_model(current):
             field = current.model_fields.get(str(part))
             current = _inner(field.annotation) if field is not None else None
-        elif current is not None:  # a table of tables: any name leads to the same
+        elif current is not None:  # tables under names, or in a list: each is of the same kind
             current = current[0]
     return current if isinstance(current, type) else None
 
@@ -104,8 +127,12 @@ def _inner(annotation: Any) -> Any:
     if _is_model(annotation):
         return annotation
     arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
-    if getattr(annotation, "__origin__", None) is dict:
+    origin = getattr(annotation, "__origin__", None)
+    if origin is dict:
         return [_inner(arguments[1])]
+    if origin in {list, tuple}:
+        inner = _inner(arguments[0])
+        return None if inner is None else [inner]
     for argument in arguments:
         found = _inner(argument)
         if found is not None:
@@ -122,4 +149,4 @@ def _without_union_branches(loc: Key) -> Key:
     """Pydantic puts the tried member of a union after the key; people have not written it."""
     if loc[:1] == ("variables",):
         return loc[:2]
-    return tuple(part for part in loc if part != "function-before[_endpoint_only(), SocketTable]")
+    return tuple(part for part in loc if not (isinstance(part, str) and _BRANCH.fullmatch(part)))

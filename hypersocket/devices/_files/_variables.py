@@ -1,4 +1,4 @@
-"""Variables of a topology file: ``${name}``, ``${env:NAME}``, ``${env:NAME:-default}``."""
+"""Variables of a file: ``${name}``, ``${env:NAME}``, ``${env:NAME:-default}``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
-from ._errors import Key, did_you_mean
+from ._problems import Key, did_you_mean
 
 Report: TypeAlias = Callable[[Key, object, str], None]
 """Takes a mistake: where, the value, and what is wrong with it."""

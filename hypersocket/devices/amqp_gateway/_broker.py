@@ -1,0 +1,195 @@
+"""The connection to the broker: made, kept, and made again."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import trio
+
+from ...amqp import AmqpError
+from ._client import BrokerAddress, Client, Connect, ProtocolName
+from ._spec import BrokerSpec
+from ._tasks import Backoff, together
+
+logger = logging.getLogger("hypersocket")
+
+Serve: TypeAlias = Callable[[Client], Awaitable[None]]
+"""Is called with each new client, and ends when nothing more is to be done at all."""
+
+
+class Broker:
+    """Keeps a connection to a broker.
+
+    Args:
+        spec: where it is.
+        label: for logs.
+        connect: opens a connection.
+        backoff: between rounds through the addresses.
+        on_change: called when something of the attributes has changed.
+
+    Attributes:
+        client: the connection; None while there is none.
+        address: ``host:port`` of the broker, or of the one tried last.
+        about: what the broker told of itself.
+        blocked: its words while it takes no publications; empty otherwise.
+        connects: connections made.
+        reconnects: connections made after one had been lost.
+        error: why there is no connection; empty if there is.
+    """
+
+    def __init__(
+        self,
+        spec: BrokerSpec,
+        label: str,
+        connect: Connect,
+        backoff: Backoff,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.client: Client | None = None
+        self.address = ""
+        self.about: Mapping[str, Any] = {}
+        self.blocked = ""
+        self.connects = 0
+        self.reconnects = 0
+        self.error = "it has not been tried yet"
+        self._spec = spec
+        self._label = label
+        self._connect = connect
+        self._backoff = backoff
+        self._on_change = on_change
+        self._told = ""
+
+    async def keep(
+        self, serve: Serve, retries: Callable[[], None], starting: Callable[[], bool]
+    ) -> None:
+        """Connect, declare, and serve, again and again.
+
+        Args:
+            serve: carries messages over a connection; when it returns, this does.
+            retries: called when a round through the addresses came to nothing, but another one
+                may not.
+            starting: whether a lasting error is to be raised, and not to be tried again.
+
+        Raises:
+            AmqpError: a round came to nothing while starting, and trying again cannot help.
+        """
+        while True:
+            lasting: list[AmqpError] = []
+            for address in self._spec.addresses:
+                stood = await self._attempt(address, serve, lasting, starting)
+                if stood is None:
+                    return
+                if stood:
+                    break  # it was there: begin with the first address again, at once
+            else:
+                if len(lasting) == len(self._spec.addresses) and starting():
+                    raise lasting[0]
+                retries()
+                await trio.sleep(self._backoff.next())
+
+    async def _attempt(
+        self,
+        address: BrokerAddress,
+        serve: Serve,
+        lasting: list[AmqpError],
+        starting: Callable[[], bool],
+    ) -> bool | None:
+        """Try one address: None, all is done; True, it stood for some time; False, it did not."""
+        self.address = _name(address)
+        since: float | None = None
+        try:
+            async with self._connect(address, on_blocked=self._on_blocked) as client:
+                if self._spec.declare:
+                    await client.declare(self._spec.declare)
+                since = trio.current_time()
+                self._stands(client)
+                await together(lambda: serve(client), lambda: _lose(client))
+        except AmqpError as error:
+            lasts = not error.temporary or _is_unknown_host(error)
+            self._fell(error, raised=starting() and lasts)
+            # One that ends as soon as it stands is not to be made in haste again and again.
+            if since is not None and trio.current_time() - since >= self._backoff.current:
+                self._backoff.reset()
+                return True
+            if lasts:
+                lasting.append(error)
+            return False
+        except BaseException:
+            self._gone("the gateway was stopped")
+            raise
+        self._gone("the gateway has stopped")
+        return None
+
+    def _stands(self, client: Client) -> None:
+        self.client = client
+        self.about = client.broker
+        self.error = self._told = ""
+        self.connects += 1
+        if self.connects > 1:
+            self.reconnects += 1
+        logger.info("%s: connected to the broker at %s", self._label, self.address)
+        self._on_change()
+
+    def _fell(self, error: AmqpError, *, raised: bool) -> None:
+        lost = self.client is not None
+        self._gone(str(error))
+        if self.error != self._told:
+            self._told = self.error
+            what = "lost the connection to" if lost else "there is no connection to"
+            # Who starts the gateway is told by the exception, unless another address helps.
+            level = logging.INFO if raised else logging.WARNING
+            text = "%s: %s the broker at %s: %s"
+            logger.log(level, text, self._label, what, self.address, self.error)
+
+    def _gone(self, error: str) -> None:
+        self.client = None
+        self.blocked = ""
+        self.error = error
+        self._on_change()
+
+    def _on_blocked(self, reason: str | None) -> None:
+        before = self.blocked
+        self.blocked = "" if reason is None else reason or "it does not say why"
+        if self.blocked == before:
+            return
+        if self.blocked:
+            logger.warning("%s: the broker takes no messages: %s", self._label, self.blocked)
+        else:
+            logger.info("%s: the broker takes messages again", self._label)
+        self._on_change()
+
+
+async def _lose(client: Client) -> None:
+    raise await client.wait_lost()
+
+
+def _is_unknown_host(error: BaseException | None) -> bool:
+    # A name may be known later, but one that is not known at the start is most likely misspelt.
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            return error.errno != socket.EAI_AGAIN
+        error = error.__cause__
+    return False
+
+
+def _name(address: BrokerAddress) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"
+
+
+def connect_for(protocol: ProtocolName) -> Connect:
+    """What opens connections of a protocol.
+
+    Raises:
+        ImportError: the extra that it needs is not installed.
+    """
+    if protocol == "1.0":
+        from .clients import v10
+
+        return v10.connect
+    from .clients import v091
+
+    return v091.connect

@@ -1,0 +1,243 @@
+"""A broker in memory, for what is about time and order: does what it is told, at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from hypersocket.amqp import (
+    CONFIRMED,
+    NO_PROPERTIES,
+    AmqpError,
+    ChannelLost,
+    ConnectionLost,
+    Declaration,
+    Outcome,
+    Publication,
+    Result,
+    Subscription,
+    Target,
+)
+from hypersocket.devices.amqp_gateway._client import BrokerAddress, Delivery, OnSettled, Receiver
+
+UNKNOWN = Outcome(Result.UNKNOWN)
+
+
+class Broker:
+    """What answers.
+
+    Attributes:
+        refusals: what the next attempts to connect raise, in order.
+        attempts: when there were attempts to connect.
+        cancels: how the next consumers are ended by the broker, their channels going on.
+        consumers: how many were opened and not closed.
+        queue: what consumers get: bodies, and whether they were given to somebody before.
+        stored: what was confirmed, in order.
+        verdict: what becomes of a publication; None to say nothing yet; an error ends the channel.
+    """
+
+    def __init__(self) -> None:
+        self.refusals: list[AmqpError] = []
+        self.attempts: list[float] = []
+        self.stored: list[bytes] = []
+        self.verdict: Callable[[Publication], Outcome | ChannelLost | None] = lambda _: CONFIRMED
+        self.client: MemoryClient | None = None
+        self.queue: deque[tuple[bytes, bool]] = deque()
+        self.queued = trio.lowlevel.ParkingLot()
+        self.cancels: list[ChannelLost] = []
+        self.consumers = 0
+
+    def put(self, *bodies: bytes, redelivered: bool = False) -> None:
+        """Into the queue: at the end, or where it was before."""
+        if redelivered:
+            self.queue.extendleft((body, True) for body in reversed(bodies))
+        else:
+            self.queue.extend((body, False) for body in bodies)
+        self.queued.unpark_all()
+
+    @asynccontextmanager
+    async def connect(
+        self, address: BrokerAddress, *, on_blocked: object = None
+    ) -> AsyncGenerator[MemoryClient, None]:
+        """A connection."""
+        del address, on_blocked
+        self.attempts.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if self.refusals:
+            raise self.refusals.pop(0)
+        client = self.client = MemoryClient(self)
+        try:
+            yield client
+        finally:
+            client.lose(ConnectionLost("it was closed", temporary=True))
+
+
+class MemoryClient:
+    """One connection."""
+
+    protocol: Any = "0-9-1"
+    broker: dict[str, Any] = {}  # noqa: RUF012
+    blocked = None
+
+    def __init__(self, broker: Broker) -> None:
+        self.lost: ConnectionLost | None = None
+        self._broker = broker
+        self._senders: list[MemorySender] = []
+        self._ended = trio.Event()
+
+    def lose(self, error: ConnectionLost) -> None:
+        """The connection ends."""
+        if self.lost is None:
+            self.lost = error
+            for sender in self._senders:
+                sender.end(error)
+            self._ended.set()
+
+    async def wait_lost(self) -> ConnectionLost:
+        await self._ended.wait()
+        assert self.lost is not None
+        return self.lost
+
+    async def declare(self, declarations: Sequence[Declaration]) -> list[str]:
+        del declarations
+        await trio.lowlevel.checkpoint()
+        return []
+
+    async def bind(self, binding: object) -> None:
+        raise NotImplementedError
+
+    async def unbind(self, binding: object) -> None:
+        raise NotImplementedError
+
+    async def open_sender(self, on_settled: OnSettled, **_: Any) -> MemorySender:
+        await trio.lowlevel.checkpoint()
+        sender = MemorySender(self._broker, on_settled)
+        self._senders.append(sender)
+        return sender
+
+    async def open_receiver(self, subscription: Subscription) -> Receiver:
+        await trio.lowlevel.checkpoint()
+        return MemoryReceiver(self._broker, subscription)
+
+
+class MemoryDelivery:
+    """One message on its way from the broker."""
+
+    target = Target()
+    delivery_count = None
+    properties = NO_PROPERTIES
+
+    def __init__(self, body: bytes, *, redelivered: bool) -> None:
+        self.body = body
+        self.redelivered = redelivered
+
+
+class MemoryReceiver:
+    """One consumer of the broker's only queue."""
+
+    address = "q"
+
+    def __init__(self, broker: Broker, subscription: Subscription) -> None:
+        self._broker = broker
+        self._credit = subscription.credit
+        self._settled = subscription.settled
+        broker.consumers += 1
+        self._held: list[Delivery] = []
+
+    @property
+    def unsettled(self) -> int:
+        return len(self._held)
+
+    async def receive(self) -> list[Delivery]:
+        await trio.lowlevel.checkpoint()
+        if self._broker.cancels:
+            raise self._broker.cancels.pop()
+        while not self._broker.queue or self.unsettled >= self._credit:
+            await self._broker.queued.park()
+        body, redelivered = self._broker.queue.popleft()
+        delivery = MemoryDelivery(body, redelivered=redelivered)
+        if not self._settled:
+            self._held.append(delivery)
+        return [delivery]
+
+    def accept(self, deliveries: Sequence[Delivery]) -> None:
+        self._settle(deliveries)
+
+    def reject(self, deliveries: Sequence[Delivery]) -> None:
+        self._settle(deliveries)
+
+    def release(self, deliveries: Sequence[Delivery]) -> None:
+        self._settle(deliveries)
+        self._broker.put(*[one.body for one in deliveries], redelivered=True)
+
+    def _settle(self, deliveries: Sequence[Delivery]) -> None:
+        for one in deliveries:
+            self._held.remove(one)
+        self._broker.queued.unpark_all()
+
+    async def aclose(self) -> None:
+        self._broker.consumers -= 1
+        left, self._held = self._held, []
+        self._broker.put(*[one.body for one in left], redelivered=True)
+        await trio.lowlevel.checkpoint()
+
+
+class MemorySender:
+    """One channel."""
+
+    def __init__(self, broker: Broker, on_settled: OnSettled) -> None:
+        self.taken = 0
+        self.waiting: list[Publication] = []
+        self._broker = broker
+        self._on_settled = on_settled
+        self._error: AmqpError | None = None
+        self._changed = trio.lowlevel.ParkingLot()
+
+    @property
+    def unsettled(self) -> int:
+        return len(self.waiting)
+
+    async def send(self, publications: Sequence[Publication]) -> None:
+        await trio.lowlevel.checkpoint()
+        for one in publications:
+            self._check()
+            self.taken += 1
+            self.waiting.append(one)
+            verdict = self._broker.verdict(one)
+            if isinstance(verdict, ChannelLost):
+                self.end(verdict)
+            elif verdict is not None:
+                self.waiting.remove(one)
+                if verdict is CONFIRMED:
+                    self._broker.stored.append(one.body)
+                self._on_settled([one], verdict)
+        self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise type(self._error)(
+                str(self._error),
+                condition=self._error.condition,
+                temporary=self._error.temporary,
+            )
+
+    def end(self, error: AmqpError) -> None:
+        if self._error is None:
+            self._error = error
+            waiting, self.waiting = self.waiting, []
+            if waiting:
+                self._on_settled(waiting, UNKNOWN)
+            self._changed.unpark_all()
+
+    async def wait_settled(self) -> None:
+        await trio.lowlevel.checkpoint()
+        while self.waiting:
+            await self._changed.park()
+
+    async def aclose(self) -> None:
+        self.end(ChannelLost("it was closed", temporary=True))
+        await trio.lowlevel.checkpoint()
