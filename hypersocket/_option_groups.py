@@ -101,7 +101,7 @@ class SocketOptions(HasOptions):
         doc="How long one attempt to connect may take.",
     )
     busy_poll = Option(
-        50e-6,
+        100e-6,
         seconds,
         unit="seconds, 0 for never",
         doc="How long a task that is about to wait may look for what comes instead, here and for "

@@ -21,7 +21,7 @@ MOST_SKIPPED = 1023
 SHORT = 4.0
 """A wait is short that took less than so many times what is spent looking."""
 
-IN_A_ROW = 64
+IN_A_ROW = 32
 """So often something may come in time before a task sleeps, and lets all other tasks run."""
 
 
