@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from ._spec import RouteKind
 from ._stats import RouteStats
@@ -10,7 +10,7 @@ from ._stats import RouteStats
 
 @dataclass(slots=True)
 class Counters:
-    """The counters of :class:`~hypersocket.devices.amqp_gateway.RouteStats`."""
+    """The counters of :class:`~hypersocket.devices.amqp_gateway.RouteStats`, by its names."""
 
     received: int = 0
     bytes_in: int = 0
@@ -51,23 +51,9 @@ class Counters:
             kind=kind,
             active=active,
             error=error,
-            received=self.received,
-            bytes_in=self.bytes_in,
-            forwarded=self.forwarded,
-            bytes_out=self.bytes_out,
-            confirmed=self.confirmed,
-            returned=self.returned,
-            rejected=self.rejected,
-            requeued=self.requeued,
-            retried=self.retried,
-            redelivered=self.redelivered,
-            expired=self.expired,
-            looped=self.looped,
-            damaged=self.damaged,
-            dead_lettered=self.dead_lettered,
             dropped=sum(self.drops.values()),
-            drops=dict(self.drops),
             pending=pending,
             credit=credit,
             bindings=bindings,
+            **asdict(self),
         )
