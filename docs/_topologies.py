@@ -18,8 +18,8 @@ from pydantic.fields import FieldInfo  # noqa: E402
 
 from hypersocket.devices import topology  # noqa: E402
 from hypersocket.devices._files._keys import REQUIRED, SocketType  # noqa: E402
-from hypersocket.devices.amqp_gateway._broker_model import SecretTable  # noqa: E402
-from hypersocket.devices.amqp_gateway._model import TABLES as GATEWAY_TABLES  # noqa: E402
+from hypersocket.devices.amqp_gateway.config._broker_model import SecretTable  # noqa: E402
+from hypersocket.devices.amqp_gateway.config._model import TABLES as GATEWAY_TABLES  # noqa: E402
 from hypersocket.devices.topology._model import TABLES  # noqa: E402
 
 FILES = HERE.parent / "examples" / "topologies"

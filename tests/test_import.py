@@ -72,6 +72,24 @@ def test_imports_run_down_only(path: Path) -> None:
         assert FLOOR[other] <= FLOOR[room], f"{name} is above {module_of(path)}"
 
 
+@pytest.mark.parametrize(
+    ("room", "others"),
+    [
+        ("messages", {"routes", "clients", "config"}),
+        ("routes", {"clients", "config"}),
+        ("clients", {"messages", "routes", "config"}),
+    ],
+)
+def test_the_rooms_of_the_gateway_are_apart(room: str, others: set[str]) -> None:
+    gateway = ROOT / "devices" / "amqp_gateway"
+    paths = list((gateway / room).rglob("*.py"))
+    assert paths
+    for path in paths:
+        prefix = f"{module_of(gateway)}."
+        inside = {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)}
+        assert not {name.split(".")[0] for name in inside} & others, path
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_module_imports_libzmq(path: Path) -> None:
     outside = {name.split(".")[0] for name in imports(path)}

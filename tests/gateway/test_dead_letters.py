@@ -15,7 +15,6 @@ import hypersocket as hs
 from hypersocket.amqp import CONFIRMED, ChannelLost, Outcome, Publication
 from hypersocket.devices.amqp_gateway._client import BrokerAddress, Client, Connect
 from hypersocket.devices.amqp_gateway._counters import Counters
-from hypersocket.devices.amqp_gateway._dead_letters import Burial, Letter
 from hypersocket.devices.amqp_gateway._errors import GatewayError
 from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
 from hypersocket.devices.amqp_gateway._spec import (
@@ -27,6 +26,7 @@ from hypersocket.devices.amqp_gateway._spec import (
     RouteSpec,
 )
 from hypersocket.devices.amqp_gateway._tasks import Backoff
+from hypersocket.devices.amqp_gateway.routes._dead_letters import Burial, Letter
 
 from .memory_client import Broker, MemoryClient
 

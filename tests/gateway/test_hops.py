@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from hypersocket.devices.amqp_gateway._hops import HEADER, check_name, extended, looped, names
+from hypersocket.devices.amqp_gateway.messages._hops import (
+    HEADER,
+    check_name,
+    extended,
+    looped,
+    names,
+)
 
 
 def test_the_first_gateway_is_itself_in_the_header() -> None:

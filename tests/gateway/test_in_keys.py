@@ -11,9 +11,9 @@ import hypersocket as hs
 from hypersocket.amqp import Properties, Queue
 from hypersocket.devices import ConfigurationError
 from hypersocket.devices.amqp_gateway import loads
-from hypersocket.devices.amqp_gateway._multipart import HEADER
 from hypersocket.devices.amqp_gateway._spec import DeadLetters, RouteSpec
 from hypersocket.devices.amqp_gateway._stats import RouteStats
+from hypersocket.devices.amqp_gateway.messages._multipart import HEADER
 
 from ..brokers.rabbitmq import RabbitMQ
 from .worlds import amqp, at, depth, gateway, running, until, where

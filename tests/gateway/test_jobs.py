@@ -12,7 +12,7 @@ import trio.testing
 
 import hypersocket as hs
 from hypersocket.devices import AddressedDealer
-from hypersocket.devices.amqp_gateway._jobs import Job, Jobs
+from hypersocket.devices.amqp_gateway.routes._jobs import Job, Jobs
 from tests.interop.peers import Theirs, eventually
 
 TCP = "tcp://127.0.0.1:*"

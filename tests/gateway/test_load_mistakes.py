@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypersocket.devices import ConfigurationError, topology
-from hypersocket.devices.amqp_gateway._load import load, loads
+from hypersocket.devices.amqp_gateway.config._load import load, loads
 
 BROKER = """\
 [broker]

@@ -18,9 +18,14 @@ from hypothesis import strategies as st
 from hypersocket.amqp import NO_PROPERTIES, Properties, Target
 from hypersocket.devices.amqp_gateway._client import ProtocolName
 from hypersocket.devices.amqp_gateway._errors import GatewayError
-from hypersocket.devices.amqp_gateway._metadata import MAX_FRAME, MetadataError, PropertyMap, Said
 from hypersocket.devices.amqp_gateway._spec import Metadata, RouteSocket, RouteSpec
-from hypersocket.devices.amqp_gateway._values import Tagger, untag
+from hypersocket.devices.amqp_gateway.messages._metadata import (
+    MAX_FRAME,
+    MetadataError,
+    PropertyMap,
+    Said,
+)
+from hypersocket.devices.amqp_gateway.messages._values import Tagger, untag
 
 FORMATS: tuple[Metadata, ...] = ("json", "msgpack")
 VIA = {"x-hypersocket-via": "gw"}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypersocket.devices.amqp_gateway import _multipart
-from hypersocket.devices.amqp_gateway._multipart import (
+from hypersocket.devices.amqp_gateway.messages import _multipart
+from hypersocket.devices.amqp_gateway.messages._multipart import (
     MAX_HEADER,
     DamagedFrames,
     join,

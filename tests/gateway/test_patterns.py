@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hypersocket.devices.amqp_gateway._patterns import Pattern, Separator, covers
+from hypersocket.devices.amqp_gateway.messages._patterns import Pattern, Separator, covers
 
 
 def matches(binding: list[str], key: list[str]) -> bool:

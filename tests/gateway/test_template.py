@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypersocket.amqp import Properties
-from hypersocket.devices.amqp_gateway._template import Template, TemplateError
+from hypersocket.devices.amqp_gateway.messages._template import Template, TemplateError
 
 FRAMES = [b"oslo", "blå".encode(), b"\xff"]
 SAID = Properties(

@@ -26,10 +26,10 @@ from hypersocket.amqp import (
     Publication,
     Target,
 )
-from hypersocket.devices.amqp_gateway._bindings import address_for
 from hypersocket.devices.amqp_gateway._errors import GatewayError
 from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
 from hypersocket.devices.amqp_gateway._spec import Policy, RouteSpec
+from hypersocket.devices.amqp_gateway.routes._bindings import address_for
 
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs

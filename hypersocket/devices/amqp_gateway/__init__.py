@@ -11,10 +11,8 @@
 from __future__ import annotations
 
 from ._client import BrokerAddress
-from ._config import GatewayConfig
 from ._errors import GatewayError
 from ._gateway import AmqpGateway
-from ._load import load, loads
 from ._spec import (
     SOCKET_TYPES,
     BrokerSpec,
@@ -26,6 +24,8 @@ from ._spec import (
 )
 from ._stats import GatewayResult, GatewayStats, RouteStats
 from ._watched import run as run_gateway
+from .config._config import GatewayConfig
+from .config._load import load, loads
 
 __all__ = [
     "SOCKET_TYPES",

@@ -18,11 +18,11 @@ from ...sockets import Socket
 from ._broker import Broker, connect_for
 from ._client import Client, Connect
 from ._errors import GatewayError
-from ._route import Route, Shared
-from ._routes import make_route
 from ._spec import GatewaySpec
 from ._stats import GatewayResult, GatewayState, GatewayStats
 from ._tasks import Backoff, all_of, together
+from .routes._make import make_route
+from .routes._route import Route, Shared
 
 logger = logging.getLogger("hypersocket")
 
@@ -112,7 +112,7 @@ class AmqpGateway:
             GatewayError: the spec cannot work.
             ImportError: an extra is not installed.
         """
-        from ._load import load
+        from .config._load import load
 
         return cls(load(path, variables=variables).spec)
 

@@ -9,10 +9,10 @@ import trio
 from ...sockets import Pub, Socket, XPub
 from .._handle import REST
 from .._watching import watch
-from ._config import GatewayConfig
 from ._gateway import AmqpGateway
 from ._spec import RouteSocket
 from ._stats import GatewayResult
+from .config._config import GatewayConfig
 
 
 async def run(

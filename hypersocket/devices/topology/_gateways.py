@@ -10,11 +10,11 @@ from typing import Any
 
 from .._files._problems import ConfigurationError, Key, Problem
 from .._files._reader import Read, read_text
-from ..amqp_gateway._broker_check import Context
-from ..amqp_gateway._check import GatewayChecker
-from ..amqp_gateway._config import GatewayConfig
-from ..amqp_gateway._load import make, warn
-from ..amqp_gateway._socket_check import Resolve
+from ..amqp_gateway.config._broker_check import Context
+from ..amqp_gateway.config._check import GatewayChecker
+from ..amqp_gateway.config._config import GatewayConfig
+from ..amqp_gateway.config._load import make, warn
+from ..amqp_gateway.config._socket_check import Resolve
 from ._model import GatewayMemberTable, TopologyTable
 from ._spec import GatewaySpec
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .._files._reader import Reader, needs_pydantic, read, read_text
-from ..amqp_gateway._hidden import hide
+from ..amqp_gateway.config._hidden import hide
 from ._errors import TopologyError
 from ._spec import Source, Topology
 

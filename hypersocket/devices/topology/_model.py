@@ -20,8 +20,8 @@ from .._files._keys import (
     VariableValues,
     endpoint_only,
 )
-from ..amqp_gateway._broker_model import BrokerTable
-from ..amqp_gateway._model import GatewayName, MonitorKeys, RouteTable
+from ..amqp_gateway.config._broker_model import BrokerTable
+from ..amqp_gateway.config._model import GatewayName, MonitorKeys, RouteTable
 from ._spec import Balance, Kind, Restart
 
 

@@ -10,7 +10,7 @@ from ... import sockets
 from ...sockets import Socket
 from .._balance import AddressedDealer
 from .._files._problems import NOTHING, Problem, did_you_mean
-from ..amqp_gateway._config import GatewayConfig
+from ..amqp_gateway.config._config import GatewayConfig
 from ._errors import TopologyError
 
 Kind: TypeAlias = Literal["queue", "forwarder", "streamer", "proxy"]

@@ -23,9 +23,9 @@ from hypersocket.amqp import (
     Subscription,
 )
 from hypersocket.devices.amqp_gateway._client import BrokerAddress, Receiver, Sender
-from hypersocket.devices.amqp_gateway.clients._v091_client import BrokerClient
-from hypersocket.devices.amqp_gateway.clients._v091_link import MAX_UNWRITTEN, Link
 from hypersocket.devices.amqp_gateway.clients.v091 import connect
+from hypersocket.devices.amqp_gateway.clients.v091._client import BrokerClient
+from hypersocket.devices.amqp_gateway.clients.v091._link import MAX_UNWRITTEN, Link
 
 from .peers import content, deliver, method, opened, publication, read, start, tune
 

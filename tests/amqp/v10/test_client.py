@@ -32,7 +32,8 @@ from hypersocket.amqp import (
 from hypersocket.amqp.v10 import encode_data
 from hypersocket.devices.amqp_gateway._client import BrokerAddress, Connect
 from hypersocket.devices.amqp_gateway._client import Client as AnyClient
-from hypersocket.devices.amqp_gateway.clients import _v10_stream, v10
+from hypersocket.devices.amqp_gateway.clients import v10
+from hypersocket.devices.amqp_gateway.clients.v10 import _connect, _stream
 
 from .peer import Peer, serve
 
@@ -61,7 +62,7 @@ def wired(monkeypatch: pytest.MonkeyPatch) -> Wired:
                 await serve(peer, far)
                 await trio.aclose_forcefully(far)
 
-        monkeypatch.setattr(v10, "open_stream", open_stream)
+        monkeypatch.setattr(_connect, "open_stream", open_stream)
         opened: Connect = v10.connect
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
@@ -601,4 +602,4 @@ async def test_a_password_in_clear_is_warned_of(
     ],
 )
 def test_loopback_is_told_by_name(host: str, loopback: bool) -> None:
-    assert _v10_stream.is_loopback(host) is loopback
+    assert _stream.is_loopback(host) is loopback

@@ -1,0 +1,1 @@
+"""Gateway files: what stands in one, checked, as a specification; reading needs ``topology``."""

@@ -1,0 +1,1 @@
+"""What becomes of a message between ØMQ and AMQP. Nothing here does I/O."""

@@ -1,0 +1,372 @@
+"""Serve: AMQP requests go to ØMQ workers, and their answers to whom the request says.
+
+A request stays the broker's until the broker has confirmed its reply. Where the worker goes away
+or is too slow, the broker gets it back and gives it out again, so it may be carried out twice; and
+so it may be when the connection is lost before the reply was confirmed.
+
+A request without ``reply_to`` is nothing that can be answered: it goes to the dead letters. So
+does a reply that cannot be delivered, and then its request is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from ....amqp import (
+    AmqpError,
+    ChannelLost,
+    NotSupported,
+    Outcome,
+    Properties,
+    Publication,
+    Result,
+    Subscription,
+    Target,
+)
+from .._client import Client, Delivery, Receiver, Sender
+from .._spec import RouteSpec
+from .._tasks import together
+from ..messages import _multipart
+from ..messages._metadata import MetadataError, PropertyMap
+from ..messages._unpacking import Unfit, Unpacker
+from ._dead_letters import Letter
+from ._jobs import Job, Jobs, Why
+from ._route import Route, Shared
+from ._source import Source
+
+logger = logging.getLogger("hypersocket")
+
+DIRECT = "amq.rabbitmq.reply-to."
+"""RabbitMQ hands replies over that go to such a key, and then returns them as unroutable (seen
+with 3.10): the two cannot be told apart, so they count as delivered."""
+
+SENDERS = 64
+"""Links to reply addresses that are kept open (1.0, where the peer has no anonymous relay)."""
+
+
+class Serve(Route):
+    """From an AMQP queue or address to REP workers, and their answers back."""
+
+    kind = "serve"
+
+    def __init__(self, spec: RouteSpec, shared: Shared) -> None:
+        super().__init__(spec, shared)
+        self._source = Source(spec, shared, self.guard)
+        self._unpacker = Unpacker(spec, shared.name, shared.protocol, self.guard, self.counters)
+        self._map = PropertyMap(spec, shared.name, shared.protocol)
+        self._jobs = Jobs(
+            self.socket,
+            self.label,
+            timeout=spec.timeout,
+            on_answer=self._answered,
+            on_back=self._came_back,
+            on_change=self._workers_changed,
+        )
+        self._held = 0  # requests that were received, and are not settled nor buried
+        self._receiver: Receiver | None = None
+        self._replies: list[Publication] = []
+        self._open_replies = 0  # of these, and those that are not confirmed
+        self._consuming: trio.CancelScope | None = None
+        self._news = trio.lowlevel.ParkingLot()
+
+    # Counting
+
+    @property
+    def pending(self) -> int:
+        """Requests that were received and are not settled."""
+        return self._held + self.dead_letters.waiting
+
+    @property
+    def credit(self) -> int:
+        """How many more requests the broker may send."""
+        return 0 if self._receiver is None else max(0, self.prefetch - self._receiver.unsettled)
+
+    @property
+    def returned(self) -> int:
+        """Requests that the broker keeps."""
+        return self.pending
+
+    # Carrying
+
+    async def attend(self) -> None:
+        """Watch the workers, and take their answers."""
+        await together(super().attend, self._jobs.attend)
+
+    def _workers_changed(self) -> None:
+        if not self._jobs.workers and self._consuming is not None:
+            self._consuming.cancel()
+        self.changed()
+
+    async def carry(self, client: Client) -> None:
+        """Carry requests and replies over one connection."""
+        subscription = await self._source.ready(client, self.prefetch)
+        replies = _Replies(client, self._on_settled)
+        try:
+            await replies.open()
+            self.works()
+            await together(
+                lambda: self._consume_while_any(client, subscription),
+                lambda: self._reply(replies),
+            )
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await replies.aclose()
+
+    async def _consume_while_any(self, client: Client, subscription: Subscription) -> None:
+        """Ask for requests while there are workers; else the broker keeps them."""
+        while True:
+            await self.until(lambda: self._jobs.workers > 0 and not self.stopping)
+            receiver = self._receiver = await client.open_receiver(subscription)
+            try:
+                with trio.CancelScope() as self._consuming:
+                    await self._consume(receiver)
+                # Those that have been answered are settled by the receiver that brought them.
+                await self.until(lambda: not self._answering)
+                await receiver.aclose()
+            finally:
+                self._receiver = None
+                self._forget()
+
+    @property
+    def _answering(self) -> bool:
+        return self._held > 0 and (len(self._jobs) > 0 or self._open_replies > 0)
+
+    def _forget(self) -> None:
+        """What is not settled is the broker's again, and others get it."""
+        self._jobs.take_back()
+        self.counters.requeued += self._held + self.dead_letters.forget_kept()
+        self._held = self._open_replies = 0
+        self._replies.clear()
+        self.changed()
+
+    async def _consume(self, receiver: Receiver) -> None:
+        while not self.stopping:
+            deliveries = await receiver.receive()
+            counters = self.counters
+            counters.received += len(deliveries)
+            self._held += len(deliveries)
+            for number, one in enumerate(deliveries):
+                counters.bytes_in += len(one.body)
+                counters.redelivered += one.redelivered
+                try:
+                    await self._give(receiver, one)
+                except trio.Cancelled:
+                    # Nobody has these: others may, at once.
+                    self._release(receiver, deliveries[number:])
+                    raise
+
+    async def _give(self, receiver: Receiver, delivery: Delivery) -> None:
+        try:
+            if not _reply_to(delivery):
+                raise Unfit("no reply_to", "the request does not say where its answer goes")
+            objection = self.guard.target(_target(self.shared.protocol, delivery))
+            if objection:
+                raise Unfit("policy", f"its answer: {objection}")
+            message = self._unpacker.unpack(delivery)
+        except Unfit as error:
+            self._bury(receiver, delivery, error)
+            return
+        await self.bucket.wait(1)
+        frames = message if isinstance(message, list) else [message]
+        await self._jobs.give(Job(frames, (receiver, delivery)))
+        self.bucket.spend(1)
+        self.counters.forwarded += 1
+        self.counters.bytes_out += len(delivery.body)
+
+    def _bury(self, receiver: Receiver, delivery: Delivery, error: Unfit) -> None:
+        if error.reason == "looped":
+            self.counters.looped += 1
+
+        def done(_: bool) -> None:
+            if receiver is self._receiver:
+                receiver.accept([delivery])
+                self.changed()
+
+        self._held -= 1
+        self.bury(
+            Letter(
+                error.reason,
+                str(error),
+                delivery.body,
+                delivery.properties,
+                delivery.target,
+                done=done,
+                kept=True,
+            )
+        )
+
+    def _release(self, receiver: Receiver, deliveries: Sequence[Delivery]) -> None:
+        if receiver is self._receiver:
+            receiver.release(deliveries)
+            self._held -= len(deliveries)
+            self.counters.requeued += len(deliveries)
+            self.changed()
+
+    def _came_back(self, job: Job, why: Why) -> None:
+        receiver, delivery = job.context
+        if why == "timeout":
+            self.counters.expired += 1
+        self._release(receiver, [delivery])
+
+    # Replies
+
+    def _answered(self, job: Job, frames: list[bytes]) -> None:
+        receiver, delivery = job.context
+        if receiver is not self._receiver:
+            return  # it is given out again
+        publication = self._publication(delivery, frames or [b""])
+        publication.context = receiver, delivery
+        self._open_replies += 1
+        self._replies.append(publication)
+        self._news.unpark()
+
+    def _publication(self, delivery: Delivery, frames: list[bytes]) -> Publication:
+        said = None
+        if self._map.frames:
+            try:
+                said = self._map.read(frames[0])
+                frames = frames[1:] or [b""]
+            except MetadataError as error:
+                # Its caller waits: the answer goes without what cannot be said of it.
+                if self.counters.drop("metadata of a reply"):
+                    logger.warning("%s: a reply: %s", self.label, error)
+        body, lengths = _multipart.join(frames)
+        properties = self._map.properties(said, lengths)
+        correlation = delivery.properties.correlation_id
+        if correlation is None:
+            correlation = delivery.properties.message_id
+        return Publication(
+            _target(self.shared.protocol, delivery), body, _with(properties, correlation)
+        )
+
+    async def _reply(self, replies: _Replies) -> None:
+        while True:
+            while not self._replies:
+                await self._news.park()
+            batch, self._replies = self._replies, []
+            for one in batch if replies.by_address else [batch[0]]:
+                some = [one] if replies.by_address else batch
+                try:
+                    await replies.send(some)
+                except (ChannelLost, NotSupported, ValueError, TypeError, OverflowError) as error:
+                    if not replies.by_address and isinstance(error, AmqpError):
+                        raise
+                    for each in some:
+                        self._undeliverable(each, "returned", str(error))
+
+    def _on_settled(self, publications: Sequence[Publication], outcome: Outcome) -> None:
+        result = outcome.result
+        for one in publications:
+            if result is Result.CONFIRMED or (
+                result is Result.RETURNED and one.target.routing_key.startswith(DIRECT)
+            ):
+                self.counters.confirmed += 1
+                self._done(one)
+            elif result is Result.RETURNED:
+                self.counters.returned += 1
+                self._undeliverable(one, "returned", outcome.reason)
+            elif result in {Result.UNKNOWN, Result.FAILED}:
+                self._again(one)
+            else:
+                self.counters.rejected += 1
+                self._undeliverable(one, "rejected", outcome.reason)
+
+    def _again(self, one: Publication) -> None:
+        """Nobody knows whether the reply went: the request is carried out again."""
+        receiver: Receiver
+        receiver, delivery = one.context
+        if receiver is self._receiver:
+            self._open_replies -= 1
+            self._release(receiver, [delivery])
+
+    def _undeliverable(self, one: Publication, reason: str, text: str) -> None:
+        """The caller has gone, perhaps; its request was carried out."""
+        self.bury(Letter(reason, text, one.body, one.properties, one.target))
+        self._done(one)
+
+    def _done(self, one: Publication) -> None:
+        receiver: Receiver
+        receiver, delivery = one.context
+        if receiver is self._receiver:
+            receiver.accept([delivery])
+            self._open_replies -= 1
+            self._held -= 1
+            self.changed()
+
+    # Stopping
+
+    async def settle(self) -> None:
+        """Take no more requests, and wait until those in hand are answered."""
+        if self._consuming is not None:
+            self._consuming.cancel()
+        await self.until(lambda: not self._held)
+
+
+class _Replies:
+    """Publishes replies: to the default exchange, by the anonymous relay, or by a link each.
+
+    Attributes:
+        by_address: whether there is a link for each address.
+    """
+
+    def __init__(self, client: Client, on_settled: Any) -> None:
+        self.by_address = False
+        self._client = client
+        self._on_settled = on_settled
+        self._sender: Sender | None = None
+        self._senders: dict[str, Sender] = {}  # who was used last is last
+
+    async def open(self) -> None:
+        """Find out how replies can go."""
+        try:
+            self._sender = await self._client.open_sender(self._on_settled)
+        except (NotSupported, ChannelLost):
+            if self._client.protocol == "0-9-1":
+                raise
+            self.by_address = True
+
+    async def send(self, publications: list[Publication]) -> None:
+        """Publish; where there are links, to one address."""
+        sender = self._sender
+        if sender is None:
+            sender = await self._to(publications[0].target.address)
+        await sender.send(publications)
+
+    async def _to(self, address: str) -> Sender:
+        sender = self._senders.pop(address, None)
+        if sender is None:
+            sender = await self._client.open_sender(self._on_settled, address=address)
+        self._senders[address] = sender
+        for other, idle in list(self._senders.items()):
+            if len(self._senders) <= SENDERS:
+                break
+            if not idle.unsettled and other != address:
+                await self._senders.pop(other).aclose()
+        return sender
+
+    async def aclose(self) -> None:
+        """End all links."""
+        for sender in (self._sender, *self._senders.values()):
+            if sender is not None:
+                with contextlib.suppress(AmqpError):
+                    await sender.aclose()
+
+
+def _reply_to(delivery: Delivery) -> str:
+    reply_to = delivery.properties.reply_to
+    return reply_to if isinstance(reply_to, str) else ""
+
+
+def _target(protocol: str, delivery: Delivery) -> Target:
+    reply_to = _reply_to(delivery)
+    return Target(address=reply_to) if protocol == "1.0" else Target("", reply_to)
+
+
+def _with(properties: Properties, correlation: Any) -> Properties:
+    return replace(properties, correlation_id=correlation, reply_to=None)
