@@ -85,7 +85,7 @@ class BusyPoll:
         self._skipped = 0  # at the last miss
         self._to_skip = 0
         self._began = 0.0
-        self._in_a_row = 0  # how often looking has brought something since the last sleep
+        self._in_a_row = 0  # how often looking has brought something since others last ran
 
     @property
     def may_look(self) -> bool:
@@ -100,6 +100,10 @@ class BusyPoll:
         else:
             self.pays = False
             self._skipped = self._to_skip = min(2 * self._skipped + 1, MOST_SKIPPED)
+
+    def rest(self) -> None:
+        """All other tasks have run."""
+        self._in_a_row = 0
 
     def begin_wait(self) -> None:
         """A task goes to sleep."""
