@@ -22,7 +22,7 @@ SHORT = 4.0
 """A wait is short that took less than so many times what is spent looking."""
 
 IN_A_ROW = 32
-"""So often something may come in time before a task sleeps, and lets all other tasks run."""
+"""So often may something come in time before a task sleeps, unless all others ran meanwhile."""
 
 
 class Watcher(Protocol):
