@@ -33,8 +33,10 @@ if TYPE_CHECKING or FORM == "pure":
         frame_header,
     )
     from .paths import (
+        AT_ONCE,
         PASSED_OVER,
         PIECE,
+        BatchReceivePath,
         Budget,
         FilteredMultipartReceivePath,
         FilteredReceivePath,
@@ -47,9 +49,10 @@ if TYPE_CHECKING or FORM == "pure":
         SendCall,
         SendPath,
         ShortWays,
+        cost_of,
     )
     from .prefix_tree import PrefixTree
-    from .queues import PipeQueues, are_bytes, size_of
+    from .queues import PipeQueues, size_of, size_of_singles
     from .turns import FairQueue, LoadBalancer
     from .wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
 else:
@@ -63,8 +66,10 @@ else:
         frame_header,
     )
     from ._paths import (
+        AT_ONCE,
         PASSED_OVER,
         PIECE,
+        BatchReceivePath,
         Budget,
         FilteredMultipartReceivePath,
         FilteredReceivePath,
@@ -77,13 +82,15 @@ else:
         SendCall,
         SendPath,
         ShortWays,
+        cost_of,
     )
     from ._prefix_tree import PrefixTree
-    from ._queues import PipeQueues, are_bytes, size_of
+    from ._queues import PipeQueues, size_of, size_of_singles
     from ._turns import FairQueue, LoadBalancer
     from ._wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
 
 __all__ = [
+    "AT_ONCE",
     "COMMAND",
     "COMMAND_CAME",
     "ENDED",
@@ -94,6 +101,7 @@ __all__ = [
     "MOST_LOOKED_AT",
     "PASSED_OVER",
     "PIECE",
+    "BatchReceivePath",
     "Budget",
     "FairQueue",
     "FilteredMultipartReceivePath",
@@ -112,11 +120,12 @@ __all__ = [
     "SendPath",
     "ShortWays",
     "Wire",
-    "are_bytes",
+    "cost_of",
     "encode_command",
     "encode_messages",
     "forget_shared",
     "frame_header",
     "look",
     "size_of",
+    "size_of_singles",
 ]

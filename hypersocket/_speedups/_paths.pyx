@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
-from hypersocket._speedups._queues cimport PipeQueues
+from hypersocket._speedups._queues cimport PipeQueues, size_of_singles
 from hypersocket._speedups._turns cimport FairQueue, LoadBalancer
 
 from hypersocket._reasons import DropReason
@@ -30,12 +30,20 @@ cdef extern from *:
         PYGEN_RETURN
     ctypedef PySendResult (*sendfunc)(PyObject*, PyObject*, PyObject**) noexcept
     void hs_set_am_send(object, sendfunc)
+    Py_ssize_t C_ANY_NUMBER "PY_SSIZE_T_MAX"
 
 PIECE = 12
 PASSED_OVER = 256
+AT_ONCE = 256
+ANY_NUMBER = C_ANY_NUMBER
 cdef enum:
     C_PIECE = 12
     C_PASSED_OVER = 256
+    C_AT_ONCE = 256
+
+
+cpdef Py_ssize_t cost_of(Py_ssize_t count, Py_ssize_t size):
+    return (count >> 3) + (size >> C_PIECE)
 
 
 @cython.final
@@ -233,11 +241,12 @@ cdef class ReceivePath:
     cdef Budget _budget
     cdef public object slow
     cdef object _refill
+    cdef object _look
     cdef object _result
 
     def __init__(
         self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
-        refill,
+        refill, look=None,
     ):
         self.is_open = False
         self._queue = queue
@@ -246,20 +255,28 @@ cdef class ReceivePath:
         self._budget = budget
         self.slow = slow
         self._refill = refill
+        self._look = look
 
     def __await__(self):
         cdef object message
         if self.is_open and self._budget.left > 0 and not self._head and not self._waiters:
             message = self._take()
             if message is None:
-                self._refill()
-                if self.is_open and not self._head and not self._waiters:
-                    message = self._take()
+                message = self._await_soon()
             if message is not None:
                 if self._finish(message):
                     return self
                 self._head.append(message)
         return self.slow().__await__()
+
+    cdef object _await_soon(self):
+        cdef object message
+        self._refill()
+        while self.is_open and not self._head and not self._waiters:
+            message = self._take()
+            if message is not None or self._look is None or not self._look():
+                return message
+        return None
 
     cdef object _take(self):
         return self._queue._take()
@@ -295,6 +312,24 @@ cdef class MultipartReceivePath(ReceivePath):
             message = [message]
         # Checked: a transport from outside may have delivered something else.
         self._budget.left -= 1 + (size_of_frames(<list?> message) >> C_PIECE)
+        self._result = message
+        return True
+
+
+cdef class BatchReceivePath(ReceivePath):
+    cdef object _take(self):
+        cdef list taken = self._queue.take_singles(C_ANY_NUMBER)
+        cdef list more
+        while 0 < len(taken) < C_AT_ONCE:
+            more = self._queue.take_singles(C_ANY_NUMBER)
+            if len(more) == 0:
+                break
+            taken += more
+        return taken if len(taken) > 0 else None
+
+    cdef bint _finish(self, object message) except -1:
+        cdef list taken = message
+        self._budget.left -= 1 + cost_of(len(taken), size_of_singles(taken))
         self._result = message
         return True
 
@@ -347,9 +382,9 @@ cdef class RoutedReceivePath(MultipartReceivePath):
 
     def __init__(
         self, FairQueue queue not None, list head not None, waiters, Budget budget not None, slow,
-        refill, late, dict lost not None,
+        refill, look=None, *, late, dict lost not None,
     ):
-        MultipartReceivePath.__init__(self, queue, head, waiters, budget, slow, refill)
+        MultipartReceivePath.__init__(self, queue, head, waiters, budget, slow, refill, look)
         self._late = late
         self._lost = lost
 
@@ -383,8 +418,8 @@ cdef PySendResult received_send(PyObject* self, PyObject* value, PyObject** resu
 
 
 for kind in (
-    ReceivePath, MultipartReceivePath, FilteredReceivePath, FilteredMultipartReceivePath,
-    RoutedReceivePath,
+    ReceivePath, MultipartReceivePath, BatchReceivePath, FilteredReceivePath,
+    FilteredMultipartReceivePath, RoutedReceivePath,
 ):
     hs_set_am_send(kind, received_send)
 
@@ -394,6 +429,7 @@ cdef class ShortWays:
     cdef public ReceivePath _receive_path
     cdef public SendPath _send_multipart_path
     cdef public ReceivePath _receive_multipart_path
+    cdef public BatchReceivePath _receive_many_path
 
     def short_send(self, data):
         """One call of ``send``, to be awaited."""
@@ -410,6 +446,11 @@ cdef class ShortWays:
     def short_recv_multipart(self):
         """One call of ``recv_multipart``, to be awaited."""
         return self._receive_multipart_path
+
+    def short_recv_many(self, max=None):
+        """One call of ``recv_many``, to be awaited."""
+        cdef BatchReceivePath path = self._receive_many_path
+        return path if max is None else path.slow(max)
 
     def __setattr__(self, name, value):
         if not isinstance(name, str):

@@ -5,13 +5,15 @@ cimport cython
 
 @cython.locals(size=Py_ssize_t)
 cpdef Py_ssize_t size_of(object message) except -1
-cpdef bint are_bytes(list items) except -1
+@cython.locals(size=Py_ssize_t, body=bytes)
+cpdef Py_ssize_t size_of_singles(list items) except -2
 
 
 cdef class Queue:
     cdef list _items
     cdef Py_ssize_t _oldest
     cpdef void put(self, object message)
+    cpdef object put_all(self, list messages)
     @cython.locals(items=list, oldest=Py_ssize_t)
     cpdef object take(self)
     @cython.locals(items=list, place=Py_ssize_t, end=Py_ssize_t)
@@ -42,6 +44,11 @@ cdef class PipeQueues:
     cdef bint _has_room(self) except -1
     @cython.locals(outbox=Queue)
     cdef object _send(self, object message)
+    @cython.locals(outbox=Queue, was_empty=bint, size=Py_ssize_t)
+    cdef object _send_batch(self, list messages)
+    cdef object _tell_outgoing(self)
+    cdef object _flush(self)
+    cdef bint _is_flushed(self)
     cdef object _recv(self)
     cdef Py_ssize_t _count_incoming(self)
     cdef Py_ssize_t _count_singles(self, Py_ssize_t most)

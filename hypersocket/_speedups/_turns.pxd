@@ -32,5 +32,11 @@ cdef class LoadBalancer:
     cdef PipeQueues _next(self)
     @cython.locals(pipe=PipeQueues)
     cdef bint _send(self, object message) except -1
-    @cython.locals(only=PipeQueues)
+    @cython.locals(usable=list, pipe=PipeQueues, only=PipeQueues)
     cpdef bint send_batch(self, list messages) except -1
+    @cython.locals(pipe=PipeQueues)
+    cdef list _usable(self)
+
+
+@cython.locals(pipe=PipeQueues, room=Py_ssize_t, here=Py_ssize_t)
+cdef bint _fit(list pipes, Py_ssize_t count) except -1

@@ -30,6 +30,7 @@ cdef extern from *:
     static int hs_look(int *fds, int n, double seconds) { return -1; }
     #else
     #include <poll.h>
+    #include <sched.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
     #include <time.h>
@@ -42,19 +43,20 @@ cdef extern from *:
     static int hs_look(int *fds, int n, double seconds) {
         struct pollfd each[HS_MOST_LOOKED_AT];
         double end = hs_now() + seconds;
-        int i;
+        int i, is_over = 0;
         for (i = 0; i < n; i++) {
             each[i].fd = fds[i];
             each[i].events = POLLIN;
             each[i].revents = 0;
         }
-        do {
-            if (poll(each, n, 0) != 0) {
-                for (i = 0; i < n; i++) if (each[i].revents) return i;
-                return 0;
-            }
-        } while (hs_now() < end);
-        return -1;
+        while (poll(each, n, 0) == 0) {
+            if (is_over) return -1;
+            /* The peer may have run on this very processor, and is to run, that something comes. */
+            sched_yield();
+            is_over = hs_now() >= end;
+        }
+        for (i = 0; i < n; i++) if (each[i].revents) return i;
+        return 0;
     }
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0

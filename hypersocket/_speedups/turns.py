@@ -213,22 +213,35 @@ class LoadBalancer:
 
         A batch that does not is let through where a queue is empty, for it may never fit.
         """
-        usable = [pipe for pipe in self._pipes if pipe.connected or not self.immediate]
-        empty = [pipe for pipe in usable if pipe.flushed and pipe.writable]
-        if not empty:
-            room = 0
+        usable = self._usable()
+        if not _fit(usable, len(messages)):
+            # What waits to be written makes room; and writing may bring pipes in, or take some out.
             for pipe in usable:
-                room += pipe.room_out
-            if room < len(messages):
+                pipe.flush()
+            usable = self._usable()
+            if not _fit(usable, len(messages)):
                 for pipe in usable:
                     pipe.want_room()
                 return False
         if len(usable) == 1:
             only: queues.PipeQueues = usable[0]
-            for message in messages:
-                only._send(message)
+            only._send_batch(messages)
             return True
-        spill = cycle(empty)
+        spill = cycle([pipe for pipe in usable if pipe.flushed and pipe.writable])
         for message in messages:
             (self._next() or next(spill)).send(message)
         return True
+
+    def _usable(self) -> list[queues.PipeQueues]:
+        return [pipe for pipe in self._pipes if pipe.connected or not self.immediate]
+
+
+def _fit(pipes: list[queues.PipeQueues], count: int) -> bool:
+    """Whether so many messages may be sent together."""
+    room = 0
+    for pipe in pipes:
+        here = pipe._count_room()
+        if here > 0 and pipe._is_flushed():
+            return True
+        room += here
+    return 0 < count <= room

@@ -13,16 +13,14 @@ import trio
 from .._errors import MultipartError
 from .._message import Message
 from .._option_groups import ReceiveOptions
+from .._speedups import AT_ONCE, cost_of, size_of_singles
 from ..transports._waits import Wait
-from ._socket import Socket, cost_of
+from ._socket import Socket
 
 Form = Literal["single", "multipart", "many", "any"]
 
 Take: TypeAlias = Callable[[list[Message]], bool]
 """Is given messages in place of a task, and says whether it goes on."""
-
-_AT_ONCE = 256
-"""A batch ends with so many messages, or with those that were there if they are more."""
 
 
 class _Waiter(Wait):
@@ -204,15 +202,15 @@ class Receiver(ReceiveOptions, Socket):
         taken: list[bytes] = []
         if not self._head:
             # What is taken may make room for more, which is taken too; but it has to end.
-            while len(taken) < min(most, _AT_ONCE) and (
+            while len(taken) < min(most, AT_ONCE) and (
                 more := self._fetch_singles(most - len(taken))
             ):
                 taken = taken + more if taken else more
         if taken:
-            self._budget.left -= cost_of(taken)
+            self._budget.left -= cost_of(len(taken), size_of_singles(taken))
             return taken
         # One by one: there is a head, or the next has several parts, or nothing of the kind above.
-        most = min(most, _AT_ONCE)
+        most = min(most, AT_ONCE)
         while len(taken) < most:
             message = self._peek()
             if message is None:

@@ -12,9 +12,9 @@ import trio
 from .._errors import HypersocketError
 from .._message import Buffer, Message, to_bytes, to_message
 from .._option_groups import SendOptions
-from .._speedups import are_bytes
+from .._speedups import cost_of, size_of_singles
 from ..transports._waits import Wait
-from ._socket import Socket, cost_of
+from ._socket import Socket
 
 
 class _Waiter(Wait):
@@ -213,10 +213,12 @@ class BatchSender(Sender):
         ):
             raise TypeError(f"expected a sequence of messages, not one {type(given).__name__}")
         batch: list[Any] = list(messages)
-        if not are_bytes(batch):
+        size = size_of_singles(batch)
+        if size < 0:
             batch = [to_bytes(data) for data in batch]
+            size = size_of_singles(batch)
         if batch:
-            self._budget.left -= cost_of(batch)
+            self._budget.left -= cost_of(len(batch), size)
             await self._send(batch)
         else:
             self._check_open()

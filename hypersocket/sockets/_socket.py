@@ -15,14 +15,12 @@ from .._option_groups import SocketOptions
 from .._reasons import DropReason, Reason
 from .._speedups import (
     FORM,
-    PIECE,
     Budget,
     FairQueue,
     ReceivePath,
     SendCall,
     SendPath,
     ShortWays,
-    size_of,
 )
 from .._stats import SocketStats
 from ..transports import Pipe, resolve
@@ -324,6 +322,7 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
             self._host.poller.breathes = True
             await trio.lowlevel.checkpoint()
             self._budget.left = BUDGET
+            self._host.poller.busy_poll.rest()
 
     def _pipe_opened(self, pipe: Pipe) -> None:
         """A dialled pipe is there; it has no connection yet."""
@@ -363,11 +362,6 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
         """The socket closes: nothing more is sent or received."""
         for way in self._short_ways:
             way.is_open = False
-
-
-def cost_of(batch: list[bytes]) -> int:
-    """What a batch takes from the budget: less than its messages one by one."""
-    return (len(batch) >> 3) + (size_of(batch) >> PIECE)
 
 
 def _current_run() -> trio.lowlevel.TrioToken:

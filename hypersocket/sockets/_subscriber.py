@@ -81,7 +81,7 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
             *common, self._receive_multipart_path.slow, refill, covers=covers
         )
         self._receive_path, self._receive_multipart_path = single, multipart
-        self._short_ways[:] = self._filtered = [single, multipart]
+        self._short_ways[:] = self._filtered = [single, multipart]  # and none for batches
         self._set_inverted()
 
     def _set_inverted(self) -> None:

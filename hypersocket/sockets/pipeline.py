@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .._message import Message
 from .._option_groups import ConflateOptions
 from .._speedups import (
+    BatchReceivePath,
     FairQueue,
     LoadBalancer,
     MultipartReceivePath,
@@ -80,14 +81,18 @@ class FairReceiver(BatchReceiver):
         super()._prepare()
         self._queue = self._inlet = FairQueue(self._receivers)
         common = self._queue, self._head, self._receivers, self._budget
-        refill = self._host.poller.serve
-        self._receive_path = ReceivePath(*common, super().recv, refill)
-        self._receive_multipart_path = MultipartReceivePath(*common, super().recv_multipart, refill)
-        self._short_ways += [self._receive_path, self._receive_multipart_path]
+        ready = self._host.poller.serve, self._host.poller.look
+        single = ReceivePath(*common, super().recv, *ready)
+        multipart = MultipartReceivePath(*common, super().recv_multipart, *ready)
+        many = BatchReceivePath(*common, super().recv_many, *ready)
+        self._receive_path, self._receive_multipart_path = single, multipart
+        self._receive_many_path = many
+        self._short_ways += [single, multipart, many]
 
     if not TYPE_CHECKING:
         recv = ShortWays.short_recv
         recv_multipart = ShortWays.short_recv_multipart
+        recv_many = ShortWays.short_recv_many
 
     def _pipe_readable(self, pipe: Pipe) -> None:
         self._queue.add(pipe)

@@ -22,7 +22,7 @@ SHORT = 4.0
 """A wait is short that took less than so many times what is spent looking."""
 
 IN_A_ROW = 32
-"""So often something may come in time before a task sleeps, and lets all other tasks run."""
+"""So often may something come in time before a task sleeps, unless all others ran meanwhile."""
 
 
 class Watcher(Protocol):
@@ -85,7 +85,7 @@ class BusyPoll:
         self._skipped = 0  # at the last miss
         self._to_skip = 0
         self._began = 0.0
-        self._in_a_row = 0  # how often looking has brought something since the last sleep
+        self._in_a_row = 0  # how often looking has brought something since others last ran
 
     @property
     def may_look(self) -> bool:
@@ -100,6 +100,10 @@ class BusyPoll:
         else:
             self.pays = False
             self._skipped = self._to_skip = min(2 * self._skipped + 1, MOST_SKIPPED)
+
+    def rest(self) -> None:
+        """All other tasks have run."""
+        self._in_a_row = 0
 
     def begin_wait(self) -> None:
         """A task goes to sleep."""

@@ -329,6 +329,18 @@ class Poller:
         if not self._serving:
             self._serve()
 
+    @trio.lowlevel.enable_ki_protection
+    def look(self) -> bool:
+        """Serve what comes within a moment; for one who would otherwise wait.
+
+        Returns:
+            Whether something came, be it what is waited for or not.
+        """
+        if self._leader is not None or self._keeper_leads or self._serving or not self._look():
+            return False
+        self.has_served = True  # so that the keeper stands by
+        return True
+
     def _serve(self) -> None:
         if self._epoll is None:
             return

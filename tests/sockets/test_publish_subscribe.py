@@ -214,6 +214,17 @@ async def test_invert_matching() -> None:
         assert drain(not_a.recv_nowait) == [b"a"]
 
 
+async def test_a_batch_is_of_wanted_messages_alone() -> None:
+    async with (
+        hs.Pub(bind="inproc://p") as pub,
+        hs.Sub(connect="inproc://p", subscribe=["", "a"]) as sub,
+    ):
+        for message in (b"a1", b"b1", b"a2"):
+            await pub.send(message)
+        sub.unsubscribe("")  # what came before is looked at when it is taken
+        assert await sub.recv_many() == [b"a1", b"a2"]
+
+
 async def test_lists_are_each_receivers_own() -> None:
     async with (
         hs.Pub(bind="inproc://p") as pub,

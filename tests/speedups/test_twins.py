@@ -392,6 +392,10 @@ class Outlet:
     def outgoing(self) -> None:
         self.told.log.append(("by outlet", self.pipe.number))
 
+    def flush(self) -> None:
+        self.told.log.append(("flush by outlet", self.pipe.number))
+        self.pipe.link.flush()
+
 
 class Inlet:
     """Stands between a pipe and its owner."""
@@ -642,6 +646,7 @@ queue_steps = st.one_of(
     st.tuples(st.just("take_some"), st.one_of(st.integers(0, 5), st.integers(0, 10_000))),
     st.tuples(st.just("drop"), st.one_of(st.integers(0, 5), st.integers(0, 10_000))),
     st.tuples(st.just("put_first"), st.lists(small, max_size=3)),
+    st.tuples(st.just("put_all"), st.lists(small, max_size=3)),
     st.tuples(st.just("clear"), st.none()),
 )
 
@@ -734,6 +739,17 @@ class TestQueues:
         assert sys.getrefcount(message) == before
 
     @pytest.mark.parametrize("form", FORMS, ids=["pure", "compiled"])
+    def test_what_waits_is_written_to_make_room_for_a_batch(self, form: Any) -> None:
+        model = Model(form, 1, (4, 4), False, False)
+        model.do("connect", 0)
+        model.do("add", 0)
+        assert model.do("batch", 0, [b"1", b"2", b"3"]) is True
+        assert model.do("batch", 0, [b"4", b"5"]) is False  # it was tried, in vain
+        model.do("drain", 0, 3)
+        assert model.do("batch", 0, [b"4", b"5"]) is True
+        assert model.do("take", 0, ALL, ALL) == [b"4", b"5"]
+
+    @pytest.mark.parametrize("form", FORMS, ids=["pure", "compiled"])
     def test_an_error_of_the_owner_is_not_lost(self, form: Any) -> None:
         class Broken(Told):
             def pipe_readable(self, pipe: Any) -> None:
@@ -808,9 +824,13 @@ class Call:
             *(self.model.fair, self.head, self.receivers, self.budget, self.slow_recv),
             self.refill,
         )
+        ready = (*receive, self.look)
         self.receiving = {
             "plain": form.ReceivePath(*receive),
             "multipart": form.MultipartReceivePath(*receive),
+            "plain, looking": form.ReceivePath(*ready),
+            "many": form.BatchReceivePath(*receive),
+            "many, looking": form.BatchReceivePath(*ready),
             "filtered": form.FilteredReceivePath(*receive, covers=self.covers),
             "filtered multipart": form.FilteredMultipartReceivePath(*receive, covers=self.covers),
             "routed": form.RoutedReceivePath(*receive, late=self.late, lost=self.lost),
@@ -829,6 +849,11 @@ class Call:
                 self.receivers.append(0)
             elif also == "taken":
                 self.head.append(b"taken")
+
+    def look(self) -> bool:
+        came = bool(self.to_come)
+        self.refill()
+        return came
 
     def matches(self, topic: bytes) -> Any:
         self.told.log.append(("matches", topic))
@@ -855,8 +880,8 @@ class Call:
     async def slow_send(self, data: Any) -> Any:
         self.told.log.append(("slow send", data))
 
-    async def slow_recv(self) -> Any:
-        self.told.log.append(("slow recv", self.head[:]))
+    async def slow_recv(self, *most: int) -> Any:
+        self.told.log.append(("slow recv", self.head[:], *most))
         self.head.clear()
         return b"slow"
 
@@ -977,7 +1002,12 @@ no_messages = st.sampled_from(
 )
 any_data = st.one_of(any_message, addressed, no_messages)
 out_ways = st.sampled_from(["plain", "multipart", "routed", "publish", "publish multipart"])
-in_ways = st.sampled_from(["plain", "multipart", "filtered", "filtered multipart", "routed"])
+in_ways = st.sampled_from(
+    [
+        *("plain", "multipart", "filtered", "filtered multipart", "routed"),
+        *("plain, looking", "many", "many, looking"),
+    ]
+)
 numbers = st.integers(0, 2)
 any_in = st.lists(st.one_of(any_message, topics, st.just(b"unwanted")), max_size=5)
 
@@ -1061,6 +1091,8 @@ class TestPaths:
                 self._send_multipart_path = calls.sending["multipart"]
                 self._receive_path = calls.receiving["plain"]
                 self._receive_multipart_path = calls.receiving["multipart"]
+                self._receive_many_path = calls.receiving["many"]
+                self._calls = calls
                 self._own = 1
 
             def _set_public(self, name: str, value: Any) -> None:
@@ -1075,6 +1107,9 @@ class TestPaths:
         assert (socket.public, asked) == (2, ["public", "öffentlich"])
         assert socket.short_recv() is socket._receive_path
         assert socket.short_recv_multipart() is socket._receive_multipart_path
+        assert socket.short_recv_many() is socket._receive_many_path
+        assert finish(socket.short_recv_many(7)) == b"slow"
+        assert socket._calls.told.log == [("slow recv", [], 7)]
         assert (
             type(socket.short_send(b"a")) is type(socket.short_send_multipart([])) is form.SendCall
         )

@@ -112,6 +112,16 @@ async def test_after_some_in_a_row_others_have_a_turn(sleeper: Sleeper) -> None:
     assert sleeper.busy.may_look
 
 
+async def test_a_turn_of_all_others_counts_as_sleep(sleeper: Sleeper) -> None:
+    sleeper.wait(MOMENT)
+    may_look = []
+    for _ in range(IN_A_ROW + 1):
+        may_look.append(sleeper.busy.may_look)
+        sleeper.busy.looked(True)
+    sleeper.busy.rest()
+    assert [*may_look, sleeper.busy.may_look] == [*[True] * IN_A_ROW, False, True]
+
+
 async def test_never_when_turned_off(clock: Clock) -> None:
     sleeper = Sleeper(clock, 0.0)
     for _ in range(3):
