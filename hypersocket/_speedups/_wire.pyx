@@ -16,7 +16,7 @@ from hypersocket._speedups._framing cimport FrameDecoder
 from hypersocket._speedups._queues cimport PipeQueues, Queue, size_of
 
 from hypersocket._reasons import Reason
-from hypersocket._speedups._framing import encode_messages, wire_size
+from hypersocket._speedups._framing import LARGE, encode_messages, keep_freed, wire_size
 
 cdef extern from *:
     """
@@ -157,6 +157,8 @@ cdef enum:
 cdef unsigned char* space_in = <unsigned char*> malloc(SPACE_IN)
 cdef unsigned char* space_out = <unsigned char*> malloc(SPACE_OUT)
 cdef iovec vectors[MOST_VECTORS]
+# The longest body yet; what is shorter than LARGE tells nothing.
+cdef Py_ssize_t longest = LARGE - 1
 if space_in == NULL or space_out == NULL:
     raise MemoryError
 
@@ -555,8 +557,12 @@ cdef class Wire:
         cdef int flags
         cdef object body
         cdef object message
+        global longest
         try:
             if self._body != NULL and self._body_have == self._body_size:
+                if self._body_size > longest:
+                    longest = self._body_size
+                    keep_freed(longest)
                 body = <object> self._body
                 Py_DECREF(body)
                 self._body = NULL

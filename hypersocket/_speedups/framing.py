@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._errors import MessageTooLarge, ProtocolError
+from .._memory import KEEPS
 from .._message import Buffer, Message
 from .._reasons import Reason
 
@@ -29,6 +30,13 @@ LARGE = 64 * 1024
 _GATHER = 8 * 1024
 
 _NO_LIMIT = 1 << 63
+
+# How many messages may have been freed before the next ones come, for `keep_freed`.
+_FREED_AT_ONCE = 8
+_LEAST_KEPT = 4 * 1024 * 1024
+# glibc learns from no block of more than 32 MiB.
+_MOST_KEPT = 32 * 1024 * 1024 - 64 * 1024
+_kept = [0 if KEEPS else _MOST_KEPT]
 
 _LAST_HEADERS = tuple(bytes((0, size)) for size in range(256))
 _MORE_HEADERS = tuple(bytes((MORE, size)) for size in range(256))
@@ -98,6 +106,25 @@ def wire_size(message: Message) -> int:
         size = len(frame)  # type: ignore[arg-type]
         total += size + 2 if size < 256 else size + 9
     return total
+
+
+def keep_freed(size: int) -> None:
+    """Have glibc keep for the next messages what messages of ``size`` bytes leave when freed.
+
+    By itself it keeps at the top of the heap twice the longest block that was ever freed, and
+    gives back what is more: of a stream of large messages the system then takes away, clears and
+    maps again a good part of the pages, which costs as much as to copy them. Freeing a longer
+    block, which nobody has touched and so has no memory, teaches it to keep more. It does not
+    learn where the program or its environment has set that bound.
+    """
+    wanted = min(max(_FREED_AT_ONCE * size, _LEAST_KEPT), _MOST_KEPT)
+    if wanted <= _kept[0]:
+        return
+    wanted = _kept[0] = min(1 << (wanted - 1).bit_length(), _MOST_KEPT)
+    try:
+        bytes(wanted)
+    except MemoryError:  # an address space without room for that; things stay as they are
+        return
 
 
 class FrameDecoder:
@@ -280,6 +307,8 @@ class FrameDecoder:
                 return None
             whole = bytes(self._body)
             self._body = None
+            if len(whole) >= LARGE:
+                keep_freed(len(whole))
             return self._body_flags, whole
         while True:
             frame = self._cut(max_size, reason)
