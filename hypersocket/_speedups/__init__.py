@@ -48,7 +48,7 @@ if TYPE_CHECKING or FORM == "pure":
         SendPath,
         ShortWays,
     )
-    from .prefix_tree import PrefixTree
+    from .prefix_tree import PrefixSet, PrefixTree
     from .queues import PipeQueues, are_bytes, size_of
     from .turns import FairQueue, LoadBalancer
     from .wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
@@ -78,7 +78,7 @@ else:
         SendPath,
         ShortWays,
     )
-    from ._prefix_tree import PrefixTree
+    from ._prefix_tree import PrefixSet, PrefixTree
     from ._queues import PipeQueues, are_bytes, size_of
     from ._turns import FairQueue, LoadBalancer
     from ._wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
@@ -103,6 +103,7 @@ __all__ = [
     "MultipartReceivePath",
     "MultipartSendPath",
     "PipeQueues",
+    "PrefixSet",
     "PrefixTree",
     "PublishPath",
     "ReceivePath",
