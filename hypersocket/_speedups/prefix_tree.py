@@ -193,18 +193,28 @@ class PrefixTree:
             parent.children[child.label[0]] = child
 
 
-class PrefixSet(dict[bytes, None]):
+class PrefixSet:
     """A set of prefixes; compiled, it takes up no more than a tree of them."""
 
-    __slots__ = ()
+    __slots__ = ("_prefixes",)
+
+    def __init__(self) -> None:
+        self._prefixes: dict[bytes, None] = {}
 
     def add(self, prefix: bytes) -> None:
         """Let it be in the set."""
-        self[prefix] = None
+        self._prefixes[prefix] = None
 
     def discard(self, prefix: bytes) -> None:
         """Let it not be in the set."""
-        self.pop(prefix, None)
+        self._prefixes.pop(prefix, None)
+
+    def __len__(self) -> int:
+        return len(self._prefixes)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All of them, in no particular order."""
+        return iter(self._prefixes)
 
 
 def _shared(one: bytes, other: bytes) -> int:
