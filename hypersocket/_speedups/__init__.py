@@ -51,7 +51,7 @@ if TYPE_CHECKING or FORM == "pure":
         ShortWays,
         cost_of,
     )
-    from .prefix_tree import PrefixTree
+    from .prefix_tree import PrefixSet, PrefixTree
     from .queues import PipeQueues, size_of, size_of_singles
     from .turns import FairQueue, LoadBalancer
     from .wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
@@ -84,7 +84,7 @@ else:
         ShortWays,
         cost_of,
     )
-    from ._prefix_tree import PrefixTree
+    from ._prefix_tree import PrefixSet, PrefixTree
     from ._queues import PipeQueues, size_of, size_of_singles
     from ._turns import FairQueue, LoadBalancer
     from ._wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
@@ -111,6 +111,7 @@ __all__ = [
     "MultipartReceivePath",
     "MultipartSendPath",
     "PipeQueues",
+    "PrefixSet",
     "PrefixTree",
     "PublishPath",
     "ReceivePath",

@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
+from hypersocket._speedups._prefix_tree cimport PrefixTree
 from hypersocket._speedups._queues cimport PipeQueues, size_of_singles
 from hypersocket._speedups._turns cimport FairQueue, LoadBalancer
 
@@ -192,19 +193,19 @@ cdef class RoutedSendPath(SendPath):
 
 cdef class PublishPath(SendPath):
     cdef public bint is_plain
-    cdef object _matches
+    cdef PrefixTree _tree
     cdef bint _multipart
 
-    def __init__(self, matches, waiters, Budget budget not None, slow, bint multipart):
+    def __init__(self, PrefixTree tree not None, waiters, Budget budget not None, slow, bint multipart):
         SendPath.__init__(self, None, waiters, budget, slow)
         self.is_plain = True
-        self._matches = matches
+        self._tree = tree
         self._multipart = multipart
 
     cdef bint _accepts(self, object data) except -1:
         cdef object topic = data
         cdef Py_ssize_t size
-        cdef list audience
+        cdef tuple audience
         cdef PipeQueues pipe
         if not self.is_plain:
             return False
@@ -220,8 +221,7 @@ cdef class PublishPath(SendPath):
             size = PyBytes_GET_SIZE(data)
         else:
             return False
-        # A copy: one that is found to be broken ends its subscriptions.
-        audience = list(self._matches(topic))
+        audience = self._tree.find(<bytes?> topic)
         for pipe in audience:
             if pipe._has_room():
                 pipe._send(data)

@@ -1,25 +1,33 @@
-# The types of prefix_tree.py, for its compiled form.
+# What _paths.pyx uses of the tree.
 
-cimport cython
+from libc.stdint cimport int32_t
+
+from hypersocket._speedups._prefix_nodes cimport Ref
 
 
-cdef class _Node:
-    cdef public bytes label
-    cdef public dict children
-    cdef public dict holders
-    cpdef object add_child(self, _Node child)
+cdef class Holding:
+    cdef dict counts  # None while its number is free
+    cdef tuple who  # the same without the counts; None if it is to be made again
+    cdef tuple key  # in `_known`; None if it belongs to one prefix and may change
+    cdef size_t places  # how many prefixes are held so
+    cdef int32_t number, next_free
 
 
 cdef class PrefixTree:
-    cdef _Node _root
+    cdef Ref _root
     cdef Py_ssize_t _size
-    @cython.locals(node=_Node, child=_Node, at=Py_ssize_t, found=dict, holders=dict)
-    cpdef object matches(self, bytes data)
-    @cython.locals(node=_Node, child=_Node, at=Py_ssize_t)
-    cpdef bint covers(self, bytes data) except -1
-    @cython.locals(node=_Node, child=_Node, path=list, at=Py_ssize_t)
-    cdef list _path(self, bytes prefix)
-    @cython.locals(node=_Node, child=_Node, between=_Node, at=Py_ssize_t, shared=Py_ssize_t)
-    cdef _Node _make(self, bytes prefix)
-    @cython.locals(node=_Node, parent=_Node, child=_Node)
-    cdef object _tidy(self, list path)
+    cdef size_t _changes
+    cdef list _holdings
+    cdef dict _known
+    cdef int32_t _free, _last_from, _last_to
+    cdef void* _last_holder
+    cdef tuple find(self, bytes data)
+    cdef tuple _find_all(self, bytes data)
+    cdef int32_t _number_of(self, bytes prefix) noexcept
+    cdef tuple _who(self, int32_t number)
+    cdef int32_t _with(self, int32_t before, object holder, bint* is_new) except -2
+    cdef Holding _settle(self, dict counts)
+    cdef Holding _take_free(self)
+    cdef int _let_go(self, int32_t number) except -1
+    cdef int _placed(self, int32_t before, int32_t after) except -1
+    cdef int _forget_holdings(self) except -1

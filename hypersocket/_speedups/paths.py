@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from .._reasons import DropReason
@@ -18,6 +18,7 @@ from .wire import forget_shared
 
 if TYPE_CHECKING:
     from . import turns
+    from .prefix_tree import PrefixTree
 
 
 PIECE = 12
@@ -191,7 +192,7 @@ class PublishPath(SendPath):
     """The same for what goes to all who want it, and past those that are full.
 
     Args:
-        matches: finds who wants messages with a topic.
+        tree: of those who want messages, by the beginnings of topics.
         multipart: whether this is for messages of several frames.
 
     Attributes:
@@ -200,7 +201,7 @@ class PublishPath(SendPath):
 
     def __init__(
         self,
-        matches: Callable[[bytes], Iterable[Any]],
+        tree: PrefixTree,
         waiters: deque[Any],
         budget: Budget,
         slow: Callable[[Any], Awaitable[None]],
@@ -208,7 +209,7 @@ class PublishPath(SendPath):
     ) -> None:
         super().__init__(None, waiters, budget, slow)  # type: ignore[arg-type]
         self.is_plain = True
-        self._matches = matches
+        self._tree = tree
         self._multipart = multipart
 
     def _accepts(self, data: Any) -> bool:
@@ -227,8 +228,7 @@ class PublishPath(SendPath):
             size = len(data)
         else:
             return False
-        # A copy: one that is found to be broken ends its subscriptions.
-        audience = list(self._matches(topic))
+        audience = self._tree.matches(topic)
         for pipe in audience:
             if pipe._has_room():
                 pipe._send(data)

@@ -1,6 +1,6 @@
 """Subscription matching: who holds a prefix of a message.
 
-Compiled from this same file too; ``_prefix_tree.pxd`` has the types.
+The compiled form is ``_prefix_tree.pyx``, whose nodes are no objects.
 
 A radix tree. Each node stands for the bytes on the way to it; a node with one child and no
 holders is joined with that child, so the tree has at most two nodes for each distinct prefix.
@@ -11,7 +11,7 @@ a table by length because no set of prefixes that a peer may choose makes it slo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 _NOBODY: dict[Any, Any] = {}
@@ -51,6 +51,7 @@ class PrefixTree:
         Returns:
             Whether it is the first time for anyone, and whether it is for this holder.
         """
+        hash(holder)  # one that cannot hold anything leaves nothing behind
         node = self._make(prefix)
         first = not node.holders
         if node.holders is _NOBODY:
@@ -68,7 +69,7 @@ class PrefixTree:
             holder no longer does.
         """
         path = self._path(prefix)
-        if path is None or holder not in path[-1].holders:
+        if path is None or not path[-1].holders or holder not in path[-1].holders:
             return None
         node = path[-1]
         node.holders[holder] -= times
@@ -81,11 +82,8 @@ class PrefixTree:
         self._tidy(path)
         return True, True
 
-    def matches(self, data: bytes) -> Mapping[Any, object]:
-        """Who holds a prefix of ``data``, each once, in an order that is the same every time.
-
-        What is returned changes with the tree, and is not to be changed otherwise.
-        """
+    def matches(self, data: bytes) -> tuple[Any, ...]:
+        """Who holds a prefix of ``data``, each once, in an order that is the same every time."""
         holders: dict[Any, int] = {}  # of the one node that has some
         found: dict[Any, int] = holders
         node = self._root
@@ -98,10 +96,10 @@ class PrefixTree:
                 else:
                     holders = found = node.holders
             if at >= len(data):
-                return found
+                return tuple(found)
             child = node.children.get(data[at])
             if child is None or not data.startswith(child.label, at):
-                return found
+                return tuple(found)
             at += len(child.label)
             node = child
 
@@ -124,14 +122,21 @@ class PrefixTree:
         path = self._path(prefix)
         return tuple(path[-1].holders) if path else ()
 
+    def times(self, prefix: bytes, holder: Any) -> int:
+        """How often ``holder`` holds exactly this prefix."""
+        path = self._path(prefix)
+        return path[-1].holders.get(holder, 0) if path else 0
+
     def __iter__(self) -> Iterator[bytes]:
-        """Every prefix that is held, in no particular order."""
+        """Every prefix that is held now, in no particular order; the tree may change meanwhile."""
+        found: list[bytes] = []
         rest: list[tuple[bytes, _Node]] = [(b"", self._root)]
         while rest:
             prefix, node = rest.pop()
             if node.holders:
-                yield prefix
+                found.append(prefix)
             rest.extend((prefix + child.label, child) for child in node.children.values())
+        return iter(found)
 
     def _path(self, prefix: bytes) -> list[_Node] | None:
         """The nodes from the root to the one that stands for ``prefix``, if there is one."""
@@ -186,6 +191,30 @@ class PrefixTree:
             (child,) = node.children.values()
             child.label = node.label + child.label
             parent.children[child.label[0]] = child
+
+
+class PrefixSet:
+    """A set of prefixes; compiled, it takes up no more than a tree of them."""
+
+    __slots__ = ("_prefixes",)
+
+    def __init__(self) -> None:
+        self._prefixes: dict[bytes, None] = {}
+
+    def add(self, prefix: bytes) -> None:
+        """Let it be in the set."""
+        self._prefixes[prefix] = None
+
+    def discard(self, prefix: bytes) -> None:
+        """Let it not be in the set."""
+        self._prefixes.pop(prefix, None)
+
+    def __len__(self) -> int:
+        return len(self._prefixes)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All of them, in no particular order."""
+        return iter(self._prefixes)
 
 
 def _shared(one: bytes, other: bytes) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -11,10 +13,12 @@ from .._errors import ProtocolError, StateError
 from .._message import Message, to_bytes
 from .._option_groups import ConflateOptions, PublisherOptions, XPubOptions
 from .._reasons import DropReason, Reason
-from .._speedups import FairQueue, PrefixTree, PublishPath, ShortWays, forget_shared
+from .._speedups import FairQueue, PrefixSet, PrefixTree, PublishPath, ShortWays, forget_shared
 from ..transports import Pipe
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
+
+EVERY_TIME = sys.maxsize
 
 
 def topic_bytes(topic: bytes | str) -> bytes:
@@ -40,8 +44,8 @@ class Publisher(PublisherOptions, BatchSender):
         super()._prepare()
         self._tree = PrefixTree()  # of pipes
         self._topic_bytes: dict[Pipe, int] = {}  # of each peer's subscriptions
-        self._held: dict[Pipe, dict[bytes, int]] = {}  # each peer's subscriptions, counted
-        common = self._tree.matches, self._senders, self._budget
+        self._held: dict[Pipe, PrefixSet] = {}  # what each peer subscribes to
+        common = self._tree, self._senders, self._budget
         self._send_path = PublishPath(*common, super().send, multipart=False)
         self._send_multipart_path = PublishPath(*common, super().send_multipart, multipart=True)
         self._publish_paths = self._send_path, self._send_multipart_path
@@ -108,7 +112,6 @@ class Publisher(PublisherOptions, BatchSender):
             None if there was none to end. Else whether it was the topic's first or last, and
             whether it was this peer's first or last of the topic.
         """
-        held = self._held.setdefault(pipe, {})
         if wanted:
             self._check_bounds(topic, pipe.subscriptions)
             size = self._topic_bytes.get(pipe, 0) + len(topic)
@@ -118,8 +121,11 @@ class Publisher(PublisherOptions, BatchSender):
                     f"({self.max_subscription_bytes})",
                     Reason.TOO_MANY_SUBSCRIPTIONS,
                 )
+            held = self._held.get(pipe)
+            if held is None:
+                held = self._held[pipe] = PrefixSet()
+            held.add(topic)
             change = self._tree.add(topic, pipe)
-            held[topic] = held.get(topic, 0) + 1
             pipe.subscriptions += 1
             self._topic_bytes[pipe] = size
             self._host.changed()
@@ -128,9 +134,8 @@ class Publisher(PublisherOptions, BatchSender):
         if ended is not None:
             pipe.subscriptions -= 1
             self._topic_bytes[pipe] -= len(topic)
-            held[topic] -= 1
-            if not held[topic]:
-                del held[topic]
+            if ended[1]:
+                self._held[pipe].discard(topic)
         return ended
 
     def _forget(self, pipe: Pipe) -> list[bytes]:
@@ -139,8 +144,8 @@ class Publisher(PublisherOptions, BatchSender):
         self._topic_bytes.pop(pipe, None)
         return [
             topic
-            for topic, times in self._held.pop(pipe, {}).items()
-            if self._tree.discard(topic, pipe, times) == (True, True)
+            for topic in self._held.pop(pipe, ())
+            if self._tree.discard(topic, pipe, EVERY_TIME) == (True, True)
         ]
 
     def _pipe_disconnected(self, pipe: Pipe) -> None:
@@ -160,12 +165,13 @@ class Publisher(PublisherOptions, BatchSender):
 
     # Messages
 
-    def _audience(self, message: Message) -> list[Pipe]:
+    def _audience(self, message: Message) -> Sequence[Pipe]:
         topic = message[0] if isinstance(message, list) else message
         matching = self._tree.matches(topic)
         if self.invert_matching:
-            return [p for p in self._host.pipes if p.connected and p not in matching]
-        return list(matching)
+            unwilling = set(matching)
+            return [p for p in self._host.pipes if p.connected and p not in unwilling]
+        return matching
 
     def _offer(self, message: Message) -> bool:
         audience = self._audience(message)
@@ -178,7 +184,7 @@ class Publisher(PublisherOptions, BatchSender):
                 pipe.drop(DropReason.HIGH_WATER_MARK)
         return True
 
-    def _all_writable(self, audience: list[Pipe]) -> bool:
+    def _all_writable(self, audience: Sequence[Pipe]) -> bool:
         # Each is asked, so that each that is full tells when it has room.
         return sum(pipe.writable for pipe in audience) == len(audience)
 
@@ -296,8 +302,10 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     def _tell_orphans(self, pipe: Pipe) -> None:
         asked = self._asked.pop(pipe, None)
-        held = self._held.get(pipe, {})
-        every = [topic for topic, times in held.items() for _ in range(times)]
+        every: list[bytes] = []
+        if self.xpub_verboser and not asked:
+            for topic in self._held.get(pipe, ()):
+                every += [topic] * self._tree.times(topic, pipe)
         orphans = self._forget(pipe)
         for topic in asked or (every if self.xpub_verboser else orphans):
             self._announce(None, topic, False)

@@ -14,7 +14,6 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -813,8 +812,8 @@ class Call:
             "plain": form.SendPath(self.model.balancer, *send),
             "multipart": form.MultipartSendPath(self.model.balancer, *send),
             "routed": form.RoutedSendPath(self.peers, *send),
-            "publish": form.PublishPath(self.matches, *send, False),
-            "publish multipart": form.PublishPath(self.matches, *send, True),
+            "publish": form.PublishPath(self.tree, *send, False),
+            "publish multipart": form.PublishPath(self.tree, *send, True),
         }
         self.head: list[Any] = []
         self.to_come: list[tuple[int, Any, str]] = []
@@ -854,10 +853,6 @@ class Call:
         came = bool(self.to_come)
         self.refill()
         return came
-
-    def matches(self, topic: bytes) -> Any:
-        self.told.log.append(("matches", topic))
-        return self.tree.matches(topic)
 
     def covers(self, topic: bytes) -> bool:
         if self.failing:
@@ -1140,44 +1135,3 @@ class TestPaths:
             calls.model.pipes[0].deliver([(b"a", b"b")])
             with pytest.raises(TypeError):
                 calls.do_recv(way)
-
-
-# --- subscriptions --------------------------------------------------------------------------------
-
-prefixes = st.one_of(
-    st.text("ab", max_size=5).map(str.encode),
-    st.text("ab", max_size=5).map(str.encode),
-    st.sampled_from([b"\0", b"\xff", b"abab" * 20, b"abab" * 20 + b"b"]),
-)
-holders = st.sampled_from(["x", "y", "z", 0, b"0", None])
-tree_steps = st.one_of(
-    st.tuples(st.just("add"), prefixes, holders),
-    st.tuples(st.just("add"), prefixes, holders),
-    st.tuples(st.just("discard"), prefixes, holders),
-    st.tuples(st.just("discard"), prefixes, holders, st.sampled_from([0, 1, 2, ALL, 1 << 70])),
-    st.tuples(st.just("look"), prefixes, prefixes),
-    st.tuples(st.just("add"), prefixes, st.just([])),  # cannot hold anything
-)
-
-
-def look(tree: Any, data: bytes) -> Any:
-    """All that a tree says of some bytes; who holds a prefix of them also in the same order."""
-    return list(tree.matches(data)), tree.covers(data), tree.holders(data)
-
-
-class TestPrefixTree:
-    @settings(max_examples=300)
-    @given(st.lists(tree_steps, min_size=20, max_size=60))
-    def test_any_operations(self, steps: list[tuple[Any, ...]]) -> None:
-        plain, compiled = (form.PrefixTree() for form in FORMS)
-        before = plain.matches(b"ab"), compiled.matches(b"ab")
-        for name, *args in steps:
-            if name == "look":
-                for data in (*args, args[0] + args[1]):
-                    assert look(compiled, data) == look(plain, data)
-            else:
-                expected = outcome(partial(getattr(plain, name), *args))
-                assert outcome(partial(getattr(compiled, name), *args)) == expected
-            assert list(compiled) == list(plain)
-            assert len(compiled) == len(plain)
-            assert before[1] == before[0]
