@@ -122,7 +122,7 @@ def _spec(role: str, job: Job) -> Any:
             hop_header=marked,
         )
 
-    routes = {
+    routes: dict[str, Callable[[], Any]] = {
         "gateway_out": lambda: out(durable=False, marked=False),
         "gateway_out_persistent": lambda: out(durable=True, marked=False),
         "gateway_out_marked": lambda: out(durable=False, marked=True),
