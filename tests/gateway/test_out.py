@@ -60,10 +60,12 @@ async def test_carries_what_libzmq_sends(rabbitmq: RabbitMQ) -> None:
 async def test_publishes_without_the_header_of_hops(rabbitmq: RabbitMQ) -> None:
     async with amqp(rabbitmq) as peer:
         await peer.queue("q", durable=False)
-        async with running(gateway(rabbitmq, out(hop_header=False))) as gw:
-            async with hs.Push(connect=where(gw, "out")) as push:
-                await push.send(b"alone")
-                [one] = await peer.take("q", 1)
+        async with (
+            running(gateway(rabbitmq, out(hop_header=False))) as gw,
+            hs.Push(connect=where(gw, "out")) as push,
+        ):
+            await push.send(b"alone")
+            [one] = await peer.take("q", 1)
     assert (one.body, one.properties.headers) == (b"alone", {})
 
 
