@@ -27,8 +27,10 @@ SOURCE, TARGET = "source", "target"
 PREFETCH = 1000
 """Messages that each consumer may have at once."""
 
+TRANSIENT, PERSISTENT = 1, 2
+"""Delivery modes."""
+
 _PATIENCE = 30.0
-_TRANSIENT, _PERSISTENT = 1, 2
 
 
 def missing() -> str | None:
@@ -80,7 +82,7 @@ class Broker:
         self.url = f"amqp://guest:guest@127.0.0.1:{node.port}/{vhost}"
         self._node, self._vhost, self._persistent = node, vhost, persistent
         self._properties = pika.BasicProperties(
-            delivery_mode=_PERSISTENT if persistent else _TRANSIENT
+            delivery_mode=PERSISTENT if persistent else TRANSIENT
         )
         self._connection: Any = pika.BlockingConnection(pika.URLParameters(self.url))
         self._channel: Any = self._connection.channel()
@@ -145,8 +147,12 @@ class Broker:
                 except WrongMessage as error:
                     raise BrokenPeer(str(error)) from None
 
-    def shovel(self) -> None:
-        """Have RabbitMQ itself carry messages from the source to the target."""
+    def shovel(self, marked: bool) -> None:
+        """Have RabbitMQ itself carry messages from the source to the target.
+
+        Args:
+            marked: whether it says in a header of each that it has.
+        """
         words = {
             "src-protocol": "amqp091",
             "src-uri": self.url,
@@ -155,6 +161,7 @@ class Broker:
             "dest-protocol": "amqp091",
             "dest-uri": self.url,
             "dest-queue": TARGET,
+            "dest-add-forward-headers": marked,
             "ack-mode": "on-confirm",
         }
         import json

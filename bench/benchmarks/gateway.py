@@ -35,16 +35,20 @@ def _counted(job: Job) -> Job:
 # --- out and in: throughput ------------------------------------------------------------
 
 
-def _out(peer: Peer, job: Job, persistent: bool) -> Measured:
+def _out(peer: Peer, job: Job, kind: str) -> Measured:
     job = _counted(job)
-    with amqp.broker(persistent) as broker:
+    with amqp.broker(persistent=kind == "_persistent") as broker:
         if peer.name == "shovel":
             broker.fill(job)
-            broker.shovel()
+            broker.shovel(marked=kind == "_marked")
             rate = broker.rate_into(amqp.TARGET, job)
+        elif peer.name not in _OURS:
+            with play(peer, "amqp_publisher" + kind, replace(job, broker=broker.url)) as publisher:
+                publisher.expect("ready")
+                rate = broker.rate_into(amqp.TARGET, job)
+                publisher.tell()
         else:
-            role = "gateway_out_persistent" if persistent else "gateway_out"
-            with _gateway(peer, role, job, broker) as where:
+            with _gateway(peer, "gateway_out" + kind, job, broker) as where:
                 sent = replace(job, endpoint=where, seconds=_FOREVER)
                 with play(ends(), "remote_thr", sent):
                     rate = broker.rate_into(amqp.TARGET, job)
@@ -55,12 +59,17 @@ def _out(peer: Peer, job: Job, persistent: bool) -> Measured:
 
 def measure_out(peer: Peer, job: Job) -> Measured:
     """One run; the value is messages a second that come to the queue, as the broker counts them."""
-    return _out(peer, job, persistent=False)
+    return _out(peer, job, "")
 
 
 def measure_out_persistent(peer: Peer, job: Job) -> Measured:
     """The same with messages that the broker writes to its disk."""
-    return _out(peer, job, persistent=True)
+    return _out(peer, job, "_persistent")
+
+
+def measure_out_marked(peer: Peer, job: Job) -> Measured:
+    """The same with a header in each message that says who has carried it."""
+    return _out(peer, job, "_marked")
 
 
 def _in(peer: Peer, job: Job, gateway: str, consumer: str) -> Measured:
@@ -145,7 +154,7 @@ def _role(name: str) -> Role:
 _OUT = "PUSH to a RabbitMQ queue, on-confirm, 100 B"
 
 
-def _stream(name: str, title: str, measure: Callable[[Peer, Job], Measured], beside: str) -> Case:
+def _stream(name: str, title: str, measure: Callable[[Peer, Job], Measured], *beside: str) -> Case:
     return Case(
         name=f"gateway/{name}",
         title=title,
@@ -153,14 +162,18 @@ def _stream(name: str, title: str, measure: Callable[[Peer, Job], Measured], bes
         better="more",
         job=Job(endpoint="tcp", size=SIZE, chunk=_CHUNK, batch=_CHUNK),
         measure=measure,
-        peers=(*_OURS, beside),
+        peers=(*_OURS, *beside),
     )
 
 
 def cases(short: bool) -> list[Case]:
-    out = _stream("out", f"{_OUT}; the shovel from queue to queue", measure_out, "shovel")
-    title = f"{_OUT}, persistent; the shovel from queue to queue"
-    persistent = _stream("out/persistent", title, measure_out_persistent, "shovel")
+    both = ("shovel", "bare-amqp")
+    title = f"{_OUT}; the shovel from queue to queue; frames packed before"
+    out = _stream("out", title, measure_out, *both)
+    title = f"{_OUT}, persistent; the shovel from queue to queue; frames packed before"
+    persistent = _stream("out/persistent", title, measure_out_persistent, *both)
+    title = f"{_OUT}, marked in a header; the shovel from queue to queue"
+    marked = _stream("out/marked", title, measure_out_marked, "shovel")
     title = "RabbitMQ queue to PULL, ack on sent, 100 B; pika's loop over a consumer"
     into = _stream("in", title, measure_in, "pika")
     title = "RabbitMQ queue to PULL over AMQP 1.0, ack on sent, 100 B; proton's Container"
@@ -174,14 +187,16 @@ def cases(short: bool) -> list[Case]:
         measure=measure_call,
         peers=(*_OURS, "pika", "bare-amqp"),
     )
-    streams = [out, into, into_10] if short else [out, persistent, into, into_10]
+    streams = [out, into, into_10] if short else [out, persistent, marked, into, into_10]
     return [*streams, call]
 
 
 ROLES = {
-    **{name: _role(name) for name in ("gateway_out", "gateway_out_persistent", "gateway_call")},
+    **{name: _role(name) for name in ("gateway_out", "gateway_out_persistent")},
+    **{name: _role(name) for name in ("gateway_out_marked", "gateway_call")},
     **{name: _role(name) for name in ("gateway_in", "gateway_in_10")},
     # Those of the peers that speak AMQP have what these do.
     **{name: _role(name) for name in ("amqp_consumer", "amqp10_consumer")},
     **{name: _role(name) for name in ("amqp_caller", "amqp_service")},
+    **{name: _role(name) for name in ("amqp_publisher", "amqp_publisher_persistent")},
 }

@@ -1,7 +1,8 @@
 """No library but a codec: frames of AMQP 0-9-1 by pamqp, over bare sockets.
 
 The caller is a bare trio task that writes a request and waits for its reply, without confirms or
-heartbeats. The service, which answers the gateway's and everybody's requests, blocks.
+heartbeats. The service, which answers the gateway's and everybody's requests, blocks. So does the
+publisher, which has all packed before it begins: what it reaches is what the broker can take.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import trio
 
-from .. import amqp
+from .. import amqp, stamp
 from ..job import Job
 from ..latencies import Latencies
 from ..speak import say, wait_told
@@ -43,7 +44,12 @@ class BareAmqp(PythonPeer):
     @property
     def roles(self) -> dict[str, Callable[[Job], None]]:
         """What it does here."""
-        return {"amqp_service": _service, "amqp_caller": lambda job: trio.run(_caller, job)}
+        return {
+            "amqp_service": _service,
+            "amqp_caller": lambda job: trio.run(_caller, job),
+            "amqp_publisher": lambda job: _publisher(job, amqp.TRANSIENT),
+            "amqp_publisher_persistent": lambda job: _publisher(job, amqp.PERSISTENT),
+        }
 
 
 class _Connection:
@@ -132,6 +138,56 @@ def publication(queue: str, data: bytes, properties: Any) -> bytes:
         header.ContentHeader(body_size=len(data), properties=properties),
         body.ContentBody(data),
     )
+
+
+def _publisher(job: Job, delivery_mode: int) -> None:
+    """Publishes ``job.count`` messages with confirms, of which PREFETCH may be outstanding."""
+    from pamqp import commands
+
+    properties = commands.Basic.Properties(delivery_mode=delivery_mode)
+    plain = publication(amqp.TARGET, stamp.plain(job.size), properties)
+
+    def packed_chunk(number: int) -> bytes:
+        first = stamp.stamped(amqp.kind(number, job), number, job.size)
+        rest = min(job.chunk, job.count - number) - 1
+        return publication(amqp.TARGET, first, properties) + rest * plain
+
+    chunks = [packed_chunk(number) for number in range(0, job.count, job.chunk)]
+    connection = _Connection(job.broker)
+    connection.send(commands.Confirm.Select())
+    connection.wait(commands.Confirm.SelectOk)
+    say("ready", endpoint=job.broker)
+    confirms = Confirms()
+    for number, chunk in enumerate(chunks):
+        sent = number * job.chunk
+        while sent + job.chunk - confirms.count > amqp.PREFETCH:
+            confirms.took(connection.wait(commands.Basic.Ack))
+        connection.socket.sendall(chunk)
+    while confirms.count < job.count:
+        confirms.took(connection.wait(commands.Basic.Ack))
+    wait_told()
+
+
+class Confirms:
+    """Counts what the broker has confirmed, one by one and all up to one.
+
+    Attributes:
+        count: how many publications that are.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._up_to = 0
+        self._beyond: set[int] = set()
+
+    def took(self, ack: Any) -> None:
+        """A Basic.Ack came."""
+        if ack.multiple:
+            self._up_to = max(self._up_to, ack.delivery_tag)
+            self._beyond = {tag for tag in self._beyond if tag > self._up_to}
+        else:
+            self._beyond.add(ack.delivery_tag)
+        self.count = self._up_to + len(self._beyond)
 
 
 def _service(job: Job) -> None:

@@ -110,17 +110,22 @@ def _spec(role: str, job: Job) -> Any:
     )
     bound, route = (job.endpoint,), amqp_gateway.RouteSpec
     socket = amqp_gateway.RouteSocket
-    routes = {
-        "gateway_out": lambda: route(
+
+    def out(*, durable: bool, marked: bool) -> Any:
+        pull = socket(type="PULL", bind=bound)
+        return route(
             name="route",
             kind="out",
-            socket=socket(type="PULL", bind=bound),
+            socket=pull,
             queue=amqp.TARGET,
-            durable=False,
-        ),
-        "gateway_out_persistent": lambda: route(
-            name="route", kind="out", socket=socket(type="PULL", bind=bound), queue=amqp.TARGET
-        ),
+            durable=durable,
+            hop_header=marked,
+        )
+
+    routes: dict[str, Callable[[], Any]] = {
+        "gateway_out": lambda: out(durable=False, marked=False),
+        "gateway_out_persistent": lambda: out(durable=True, marked=False),
+        "gateway_out_marked": lambda: out(durable=False, marked=True),
         "gateway_in": lambda: route(
             name="route",
             kind="in",

@@ -68,6 +68,7 @@ def test_the_device_beside_ours_is_libzmqs_proxy() -> None:
     ("name", "peer"),
     [
         ("gateway/out", "shovel"),
+        ("gateway/out", "bare-amqp"),
         ("gateway/in", "pika"),
         ("gateway/in-1.0", "proton"),
         ("gateway/call", "bare-amqp"),

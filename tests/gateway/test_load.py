@@ -83,6 +83,7 @@ EVERYTHING = """
     metadata = "json"
     retries = 3
     max_hops = 2
+    hop_header = false
     dead_letters = { exchange = "log", routing_key = "dead" }
     policy = { exchanges = ["events", "log*"], topics = "orders.*", rate = 1000 }
 
@@ -136,6 +137,7 @@ def test_everything() -> None:
         metadata="json",
         retries=3,
         max_hops=2,
+        hop_header=False,
         dead_letters=DeadLetters(exchange="log", routing_key="dead"),
         policy=Policy(exchanges=("events", "log*"), topics=("orders.*",), rate=1000.0),
     )

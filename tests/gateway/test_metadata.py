@@ -418,6 +418,14 @@ def test_hops_and_lengths_are_ours_to_say() -> None:
     }
 
 
+def test_a_route_that_adds_no_hop() -> None:
+    one = mapping(hop_header=False, properties={"headers": {"x-hypersocket-via": "forged"}})
+    assert one.plain.headers == {}
+    assert one.properties(None, "1,2").headers == {"x-hypersocket-frames": "1,2"}
+    said = one.read(b'{"headers": {"x-hypersocket-via": "a,b"}}')
+    assert one.properties(said, None).headers == {"x-hypersocket-via": "a,b"}
+
+
 def test_fixed_properties_that_cannot_be_sent() -> None:
     with pytest.raises(GatewayError, match="route r: properties: priority: must be"):
         mapping(properties={"priority": 300})

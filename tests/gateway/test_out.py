@@ -57,6 +57,18 @@ async def test_carries_what_libzmq_sends(rabbitmq: RabbitMQ) -> None:
     assert one.properties.durable is True
 
 
+async def test_publishes_without_the_header_of_hops(rabbitmq: RabbitMQ) -> None:
+    async with amqp(rabbitmq) as peer:
+        await peer.queue("q", durable=False)
+        async with (
+            running(gateway(rabbitmq, out(hop_header=False))) as gw,
+            hs.Push(connect=where(gw, "out")) as push,
+        ):
+            await push.send(b"alone")
+            [one] = await peer.take("q", 1)
+    assert (one.body, one.properties.headers) == (b"alone", {})
+
+
 async def test_publishes_to_an_exchange_with_a_key_from_a_frame(rabbitmq: RabbitMQ) -> None:
     declare = (
         Exchange(name="e", type="topic", durable=False),

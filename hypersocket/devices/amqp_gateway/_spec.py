@@ -109,6 +109,9 @@ class RouteSpec:
         subscribe: topics with XSUB: prefixes that the gateway subscribes to.
         separator: topics: how words of an ØMQ topic are told apart; the broker's is ``"."``.
         max_hops: how many gateways a message may have come through, this one included.
+        hop_header: out, topics with XSUB, call, serve: whether our name is added to the header by
+            which gateways find loops. Without it, none finds one that comes through this route;
+            what a message says already is left as it is.
         own_messages: in: ``"cut"``: what this gateway has published itself is a loop; ``"pass"``:
             it is passed on, since nothing feeds it back.
         dead_letters: where failed messages go.
@@ -139,6 +142,7 @@ class RouteSpec:
     subscribe: tuple[str, ...] = ("",)
     separator: str = "."
     max_hops: int = 4
+    hop_header: bool = True
     own_messages: OwnMessages = "cut"
     dead_letters: DeadLetters | None = None
     policy: Policy = Policy()

@@ -164,6 +164,7 @@ class GatewayChecker:
             subscribe=table.subscribe if table.subscribe is not None else ("",),
             separator=table.separator,
             max_hops=table.max_hops,
+            hop_header=table.hop_header,
             own_messages=table.own_messages,
             dead_letters=self._dead_letters((*key, "dead_letters"), table.dead_letters),
             policy=policy,

@@ -37,6 +37,7 @@ KEYS: Mapping[str, Counts] = {
     "own_messages": Counts(("in",)),
     "mandatory": Counts(("out",), "0-9-1"),
     "durable": Counts(_PUBLISHING),
+    "hop_header": Counts(_PUBLISHING),
     "properties": Counts(_PUBLISHING),
     "retries": Counts(("out", "topics")),
     "max_deliveries": Counts(("in", "serve")),

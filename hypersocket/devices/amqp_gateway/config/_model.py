@@ -238,6 +238,12 @@ class RouteTable(Table):
         ge=1,
         description="How many gateways a message may have come through, this one included.",
     )
+    hop_header: bool = Field(
+        True,
+        description="out, topics with XSUB, call, serve: whether the gateway adds its name to the"
+        " header by which loops are found. Without it, none is found that comes through this route;"
+        " a broker reads no table with each message then.",
+    )
     own_messages: OwnMessages = Field(
         "cut",
         description="in: what becomes of messages that this gateway itself has published. `cut`:"

@@ -147,6 +147,7 @@ class PropertyMap:
             raise GatewayError(f"route {spec.name}: properties: {error}") from error
         self._gateway = gateway
         self._durable = spec.durable
+        self._adds_hop = spec.hop_header
         self._format = format_of(spec.metadata)
         self.frames = self._format is not None
         self._said_always = {
@@ -207,8 +208,13 @@ class PropertyMap:
 
     def _merged(self, said: Properties, lengths: str | None) -> Properties:
         headers = {**said.headers, **self._fixed.headers}
-        headers[_hops.HEADER] = _hops.extended(said.headers, self._gateway)
-        headers.pop(_multipart.HEADER, None)
+        via = said.headers.get(_hops.HEADER)
+        if self._adds_hop:
+            via = _hops.extended(said.headers, self._gateway)
+        for name in (_hops.HEADER, _multipart.HEADER):
+            headers.pop(name, None)
+        if via is not None:
+            headers[_hops.HEADER] = via
         if lengths is not None:
             headers[_multipart.HEADER] = lengths
         changes: dict[str, Any] = {**self._said_always, "headers": headers}
