@@ -183,6 +183,7 @@ class Route(ABC):
             pending=self.pending,
             credit=self.credit,
             bindings=self.bindings,
+            overdue=self.overdue,
         )
 
     # What a subclass has
@@ -208,6 +209,11 @@ class Route(ABC):
     @property
     def bindings(self) -> int:
         """Bindings that subscriptions stand for."""
+        return 0
+
+    @property
+    def overdue(self) -> int:
+        """Workers that owe the answer to a job which was taken back from them."""
         return 0
 
     @property
