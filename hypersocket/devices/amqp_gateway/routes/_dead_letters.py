@@ -49,6 +49,11 @@ LONGEST_TEXT = 1000
 """Characters of the reason's text: headers have to fit into a frame."""
 
 
+LAST_LETTERS = 0.5
+"""Seconds to wait for letters that are on their way, before their channel or originals are given
+up: they would be published again."""
+
+
 @dataclass(slots=True, eq=False)
 class Letter:
     """A message that failed.
@@ -228,6 +233,9 @@ class Burial:
                 try:
                     await self._publish(sender)
                 finally:
+                    # Where the connection goes on, what is confirmed now need not come twice.
+                    with trio.move_on_after(LAST_LETTERS, shield=True):
+                        await sender.wait_settled()
                     await sender.aclose()  # the connection may go on, and has so many channels
             except (ChannelLost, NotSupported) as error:
                 self._judge(error)

@@ -323,6 +323,7 @@ class Out(Route):
 
     async def settle(self) -> None:
         """Take what the socket has received, and wait until it has been confirmed."""
+        self.socket.linger = self.shared.linger  # a stop may take as long, and it bounds this too
         await leave(self.socket)
         self._draining = True
         if self._taking is not None:

@@ -25,7 +25,7 @@ from .._policy import Guard, TokenBucket
 from .._spec import DeadLetters, RouteKind, RouteSocket, RouteSpec
 from .._stats import RouteStats
 from .._tasks import Backoff, together
-from ._dead_letters import Burial, Letter
+from ._dead_letters import LAST_LETTERS, Burial, Letter
 
 logger = logging.getLogger("hypersocket")
 
@@ -250,6 +250,11 @@ class Route(ABC):
         """Wait until it is so; looks whenever :meth:`changed` is called."""
         while not holds():
             await self._changed.park()
+
+    async def letters_on_their_way(self) -> None:
+        """Wait, but not for long, for dead letters whose originals the broker gives out again."""
+        with trio.move_on_after(LAST_LETTERS):
+            await self.until(lambda: not self.dead_letters.kept)
 
     @property
     def prefetch(self) -> int:

@@ -134,6 +134,7 @@ class Serve(Route):
                     await self._consume(receiver)
                 # Those that have been answered are settled by the receiver that brought them.
                 await self.until(lambda: not self._answering)
+                await self.letters_on_their_way()
                 await receiver.aclose()
             finally:
                 self._receiver = None
