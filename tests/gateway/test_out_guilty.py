@@ -9,6 +9,7 @@ from hypersocket.amqp import Binding, Exchange, Queue
 from hypersocket.devices.amqp_gateway._spec import DeadLetters, RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ
+from . import worlds10
 from .worlds import amqp, at, gateway, running, until, where
 
 DEAD = DeadLetters(exchange="", routing_key="dead")
@@ -157,3 +158,38 @@ async def test_a_dead_letter_that_the_broker_forbids_does_not_hold_back_the_othe
     assert (stats.returned, stats.dead_lettered) == (4, 2)
     assert stats.drops == {"returned, and refused as a dead letter": 2}
     assert "access to topic 'no.1'" in caplog.text
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("exchange", ["amq.topic", "x"])
+async def test_a_message_for_which_a_session_is_ended_ends_nothing_but_itself(
+    rabbitmq: RabbitMQ, exchange: str
+) -> None:
+    """AMQP 1.0, where RabbitMQ ends the session, also for what it cannot go on with."""
+    await rabbitmq.ctl("eval", CRASHING)
+    await rabbitmq.ctl(
+        *("set_topic_permissions", "-p", rabbitmq.vhost, "guest", "amq.topic", "^ok\\.", ".*")
+    )
+    bad = b"bad" if exchange == "amq.topic" else b"poison"
+    route = RouteSpec(
+        name="out",
+        kind="out",
+        socket=at("PULL"),
+        address=f"/exchange/{exchange}",
+        key_frame=0,
+        dead_letters=DeadLetters(address="/amq/queue/dead"),
+    )
+    async with amqp(rabbitmq) as peer:
+        await peer.client.declare([Exchange(name="x", type="x-crashing", durable=False), GRAVE])
+        async with (
+            running(worlds10.gateway(rabbitmq, route)) as gw,
+            hs.Push(connect=where(gw, "out")) as push,
+        ):
+            for number in range(10):
+                key = bad if number == 3 else b"ok.1"
+                await push.send_multipart([key, b"%d" % number])
+            assert await peer.bodies("dead", 1) == [b"3"]
+            await until(lambda: gw.stats().routes[0].confirmed == 9)
+            [stats] = gw.stats().routes
+    assert (stats.rejected, stats.dead_lettered, stats.pending) == (1, 1, 0)
+    assert gw.stats().reconnects == 0

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from ....amqp import AmqpError, ChannelLost, ConnectionLost
+from ....amqp import AmqpError, ChannelLost
 
 T = TypeVar("T")
 
 STRIKES = 3
-"""How often a message is alone when the broker ends the whole connection, before it is guilty:
-that may be for what another route has sent."""
+"""How often a message is alone when the broker cannot go on, before it is guilty: that may be for
+what another route has sent, or pass."""
 
 _OF_MESSAGES = (
     *("311", "406", "amqp:precondition-failed"),
@@ -30,12 +30,12 @@ _OF_TOPICS = ("403", "amqp:unauthorized-access")
 _TOPIC = re.compile(r"access to topic '")
 """RabbitMQ's words for one routing key; what is forbidden as a whole is "access to exchange"."""
 
-_OF_CONNECTIONS = (
+_FAULTS = (
     *("501", "502", "503", "505", "540", "541"),
     *("amqp:internal-error", "amqp:decode-error", "amqp:invalid-field", "amqp:not-implemented"),
     *("amqp:connection:framing-error", "amqp:frame-size-too-small"),
 )
-"""Conditions by which a broker ends a connection for bytes that it cannot make anything of."""
+"""Conditions by which a broker ends a connection, or a session, when it cannot go on with it."""
 
 
 def strikes_for(error: AmqpError, *, own_key: bool) -> int:
@@ -46,15 +46,12 @@ def strikes_for(error: AmqpError, *, own_key: bool) -> int:
         own_key: whether messages have routing keys of their own.
     """
     condition = error.condition
-    if isinstance(error, ConnectionLost):
-        return STRIKES if condition.startswith(_OF_CONNECTIONS) else 0
-    if not isinstance(error, ChannelLost):
-        return 0
-    if condition.startswith(_OF_MESSAGES):
-        return 1
-    if own_key and condition.startswith(_OF_TOPICS) and _TOPIC.search(str(error)):
-        return 1
-    return 0
+    if isinstance(error, ChannelLost):
+        if condition.startswith(_OF_MESSAGES):
+            return 1
+        if own_key and condition.startswith(_OF_TOPICS) and _TOPIC.search(str(error)):
+            return 1
+    return STRIKES if condition.startswith(_FAULTS) else 0
 
 
 class Suspects(Generic[T]):
