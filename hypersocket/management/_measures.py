@@ -289,6 +289,18 @@ ROUTE: tuple[Measure[RouteStatsLike], ...] = (
         "expired",
     ),
     counter(
+        "route_answers_late",
+        "late_answers",
+        "Answers of workers to jobs that they do not have (any more).",
+        "late",
+    ),
+    counter(
+        "route_answers_malformed",
+        "malformed_answers",
+        "Messages of workers that are no answers.",
+        "malformed",
+    ),
+    counter(
         "route_messages_looped",
         "looped_messages",
         "Messages that had come through this gateway, or through too many.",
@@ -329,6 +341,12 @@ ROUTE: tuple[Measure[RouteStatsLike], ...] = (
         "held_bindings",
         "Bindings, or links, that subscriptions stand for.",
         "bindings",
+    ),
+    gauge(
+        "route_workers_overdue",
+        "overdue_workers",
+        "Workers that owe the answer to a job which was taken back from them.",
+        "overdue",
     ),
     gauge(
         "routes_active",

@@ -186,3 +186,54 @@ async def test_a_consumer_that_the_broker_cancels_leaves_no_channel_open(
     async with running(gateway(broker, queue="q")), hs.Pull(connect="inproc://dead") as pull:
         assert await pull.recv() == b"m"
         assert broker.consumers == 1
+
+
+def confirm(broker: Broker) -> None:
+    """Say that all that was published and is not settled is taken."""
+    assert broker.client is not None
+    for sender in broker.client._senders:
+        waiting, sender.waiting = sender.waiting, []
+        sender._on_settled(waiting, CONFIRMED)
+        sender._changed.unpark_all()
+
+
+async def test_a_letter_that_is_on_its_way_when_the_last_peer_leaves_is_written_once(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker()
+    broker.put(b"too long")
+    broker.verdict = lambda _: None
+    policy, to = Policy(max_message_size=1), DeadLetters(exchange="dlx")
+    made = gateway(broker, queue="q", policy=policy, dead_letters=to)
+    async with running(made):
+        async with hs.Pull(connect="inproc://dead"):
+            await trio.sleep(0.1)
+            assert made.stats().routes[0].pending == 1
+        await trio.sleep(0.1)
+        confirm(broker)
+        async with hs.Pull(connect="inproc://dead"):
+            await trio.sleep(10)
+        [stats] = made.stats().routes
+        assert (stats.received, stats.dead_lettered, stats.requeued) == (1, 1, 0)
+        assert not broker.queue
+
+
+async def test_a_letter_that_is_on_its_way_when_the_route_begins_anew_is_written_once(
+    autojump_clock: MockClock,
+) -> None:
+    broker, buried = Broker(), grave()
+    broker.verdict = lambda _: None
+    client = broker.client = MemoryClient(broker)
+    async with trio.open_nursery() as nursery, trio.open_nursery() as first:
+        first.start_soon(buried.carry, cast("Client", client))
+        buried.post(Letter("returned", "", b"m"))
+        await wait_all_tasks_blocked()
+
+        async def confirm_soon() -> None:
+            await trio.sleep(0.1)
+            confirm(broker)
+
+        nursery.start_soon(confirm_soon)
+        first.cancel_scope.cancel()
+    assert buried.waiting == 0
+    assert buried._counters.dead_lettered == 1

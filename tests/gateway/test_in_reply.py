@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 import zmq
 
@@ -71,7 +72,9 @@ async def test_the_job_of_a_worker_that_goes_is_done_by_another(rabbitmq: Rabbit
     assert (stats.requeued, stats.redelivered, stats.confirmed) == (1, 1, 1)
 
 
-async def test_a_worker_that_is_too_slow_loses_its_job(rabbitmq: RabbitMQ) -> None:
+async def test_a_worker_that_is_too_slow_loses_its_job(
+    rabbitmq: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
     route = work(timeout=0.1)
     async with amqp(rabbitmq) as peer, running(gateway(rabbitmq, route, declare=[Q])) as gw:
         await peer.put("q", b"job")
@@ -90,7 +93,11 @@ async def test_a_worker_that_is_too_slow_loses_its_job(rabbitmq: RabbitMQ) -> No
             first, second = got[0][0], got[1][0]
             await second.send(b"done")
             await until(lambda: gw.stats().routes[0].confirmed == 1)
+            await until(lambda: gw.stats().routes[0].overdue == 1)
+            assert "has not answered within 0.1 s" in caplog.text
             await first.send(b"too late")
+            await until(lambda: gw.stats().routes[0].late >= 1)
+            await until(lambda: gw.stats().routes[0].overdue == 0)
             await peer.put("q", b"next")
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(take, slow)

@@ -119,7 +119,7 @@ async def test_a_job_that_takes_too_long_comes_back(autojump_clock: trio.testing
             await slow.recv()
             await slow.send(b"at last")
         await trio.sleep(1)
-        assert one.jobs.late == 2
+        assert one.jobs.counters.late == 2
         assert one.answered == []
         assert free(one)
 
@@ -136,7 +136,7 @@ async def test_only_who_has_a_job_answers_it() -> None:
             await other.send_multipart([b"x" * 16, b"", b"unknown"])
             await trio.testing.wait_all_tasks_blocked()
         assert one.answered == []
-        assert (one.jobs.late, one.jobs.malformed) == (2, 2)
+        assert (one.jobs.counters.late, one.jobs.counters.malformed) == (2, 2)
         await mine.send_multipart([gateway, token, b"", b"mine"])
         await trio.testing.wait_all_tasks_blocked()
         assert one.answered == [(b"a", [b"mine"])]
@@ -160,7 +160,7 @@ async def test_who_answers_twice_gets_no_more_than_others() -> None:
         await one.give(b"b")
         await worker.send_multipart(answer)
         await trio.testing.wait_all_tasks_blocked()
-        assert (one.jobs.late, one.jobs.is_free) == (1, False)
+        assert (one.jobs.counters.late, one.jobs.is_free) == (1, False)
         await worker.send_multipart([*(await worker.recv_multipart())[:2], b"done"])
         await trio.testing.wait_all_tasks_blocked()
         assert free(one)
@@ -185,4 +185,4 @@ async def test_a_late_answer_frees_its_worker_once(autojump_clock: trio.testing.
         await worker.send_multipart(answer)
         await trio.testing.wait_all_tasks_blocked()
         assert not free(one)
-        assert one.jobs.late == 3
+        assert one.jobs.counters.late == 3

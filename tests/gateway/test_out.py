@@ -336,6 +336,21 @@ async def test_stops_with_everything_that_the_sockets_have_received(rabbitmq: Ra
     assert gw.state == "stopped"
 
 
+async def test_a_stop_takes_what_is_on_its_way_whatever_the_linger_of_the_socket(
+    rabbitmq: RabbitMQ,
+) -> None:
+    socket = at("PULL", options={"linger": 0.0, "rcvhwm": 100})
+    route = RouteSpec(name="out", kind="out", queue="q", socket=socket)
+    async with (
+        running(gateway(rabbitmq, route, declare=[Q])) as gw,
+        hs.Push(connect=where(gw, "out"), sndhwm=0) as push,
+    ):
+        await push.wait_connected()
+        await push.send_many([bytes(10_000)] * 2000)
+        result = await gw.stop()
+        assert result.stats.routes[0].confirmed + push.stats().queued_out == 2000
+
+
 async def test_a_stop_without_a_broker_says_what_is_unsettled(rabbitmq: RabbitMQ) -> None:
     made = gateway(rabbitmq, out(), declare=[Q], linger=0.2)
     await rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")

@@ -23,6 +23,8 @@ class Counters:
     retried: int = 0
     redelivered: int = 0
     expired: int = 0
+    late: int = 0
+    malformed: int = 0
     looped: int = 0
     damaged: int = 0
     dead_lettered: int = 0
@@ -44,6 +46,7 @@ class Counters:
         pending: int,
         credit: int,
         bindings: int,
+        overdue: int,
     ) -> RouteStats:
         """The counters as others see them."""
         return RouteStats(
@@ -55,5 +58,6 @@ class Counters:
             pending=pending,
             credit=credit,
             bindings=bindings,
+            overdue=overdue,
             **asdict(self),
         )

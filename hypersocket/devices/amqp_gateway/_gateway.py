@@ -214,14 +214,15 @@ class AmqpGateway:
                 raise
             except AmqpError as error:
                 refused = self._started is not None and not error.temporary
-                route.failed(str(error), tell=not refused)
+                refused = refused and not route.searching
+                route.failed(str(error), tell=not (refused or route.searching))
                 if refused:
                     raise _RefusedError(route, error) from None
             else:
                 await trio.sleep_forever()
             self._changed()
-            if trio.current_time() - since > backoff.current:
-                backoff.reset()  # it worked for some time
+            if route.searching or trio.current_time() - since > backoff.current:
+                backoff.reset()  # it worked for some time, or will when it has found the message
             await trio.sleep(backoff.next())
 
     # Stopping

@@ -34,6 +34,8 @@ class RouteStats:
         retried: messages published once more, their fate being unknown; may be duplicates.
         redelivered: messages that the broker had given to somebody before.
         expired: requests or jobs that nobody answered in time.
+        late: answers of workers to jobs that they do not have (any more).
+        malformed: messages of workers that are no answers.
         looped: messages that had come through this gateway, or through too many.
         damaged: messages passed on as one frame, the header that divides them not fitting.
         dead_lettered: messages that went to the dead-letter target.
@@ -42,6 +44,8 @@ class RouteStats:
         pending: messages in the gateway's care: unconfirmed, unacknowledged, or unanswered.
         credit: how many more the broker may send now; 0 for routes that only publish.
         bindings: bindings (or links) that subscriptions stand for now.
+        overdue: workers that owe the answer to a job which was taken back from them. Until they
+            give it, that job counts as theirs: who may have one at a time gets no other.
     """
 
     name: str
@@ -59,6 +63,8 @@ class RouteStats:
     retried: int = 0
     redelivered: int = 0
     expired: int = 0
+    late: int = 0
+    malformed: int = 0
     looped: int = 0
     damaged: int = 0
     dead_lettered: int = 0
@@ -67,6 +73,7 @@ class RouteStats:
     pending: int = 0
     credit: int = 0
     bindings: int = 0
+    overdue: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

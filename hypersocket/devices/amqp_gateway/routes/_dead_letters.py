@@ -13,6 +13,7 @@ import trio
 
 from ....amqp import (
     NO_PROPERTIES,
+    AmqpError,
     ChannelLost,
     Exchange,
     NotSupported,
@@ -30,6 +31,7 @@ from .._spec import DeadLetters, RouteSpec
 from .._tasks import Backoff
 from ..messages import _multipart
 from ..messages._values import Tagger
+from ._suspects import Suspects
 
 logger = logging.getLogger("hypersocket")
 
@@ -45,6 +47,11 @@ NOWHERE = Target()
 
 LONGEST_TEXT = 1000
 """Characters of the reason's text: headers have to fit into a frame."""
+
+
+LAST_LETTERS = 0.5
+"""Seconds to wait for letters that are on their way, before their channel or originals are given
+up: they would be published again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +107,7 @@ class Burial:
         backoff: between attempts.
         repeats: before letters that have been such before, and came back to the route.
         on_change: called when there are fewer letters.
+        alone: held while one letter is published alone, to learn whether it is to blame.
 
     Attributes:
         socket: likewise.
@@ -117,6 +125,7 @@ class Burial:
         backoff: Backoff,
         repeats: Backoff,
         on_change: Callable[[], None],
+        alone: trio.Lock | None = None,
     ) -> None:
         self.socket: Any = socket
         self.error = ""
@@ -128,6 +137,9 @@ class Burial:
         self._backoff = backoff
         self._repeats = repeats
         self._on_change = on_change
+        self._alone = alone or trio.Lock()
+        own_key = bool(self._to and self._to.exchange and not self._to.routing_key)
+        self._suspects = Suspects[Letter](own_key=own_key)
         self._posted: deque[Letter] = deque()
         self._sent: dict[Publication, Letter] = {}
         self._refused = False  # by the target, so that it is not to be asked again at once
@@ -175,6 +187,7 @@ class Burial:
 
     def _buried(self, letter: Letter) -> None:
         self._counters.dead_lettered += 1
+        self._suspects.cleared([letter])
         self._backoff.reset()
         self._works()
         if letter.done is not None:
@@ -204,19 +217,44 @@ class Burial:
         """
         if self._to is None or self.socket is not None:
             await trio.sleep_forever()
+        try:
+            await self._carry(client)
+        finally:
+            if client.lost is not None and self.waiting:
+                self._judge(client.lost)
+
+    async def _carry(self, client: Client) -> None:
         self._take_back()
         while True:
             await self._wait_posted()
+            self._suspects.begin()
             try:
                 sender = await self._open(client)
                 try:
                     await self._publish(sender)
                 finally:
+                    # Where the connection goes on, what is confirmed now need not come twice.
+                    with trio.move_on_after(LAST_LETTERS, shield=True):
+                        await sender.wait_settled()
                     await sender.aclose()  # the connection may go on, and has so many channels
             except (ChannelLost, NotSupported) as error:
-                self._fails(str(error))
+                self._judge(error)
+                if not self._suspects.searching:
+                    self._fails(str(error))
             self._take_back()
             await trio.sleep(self._backoff.next())
+
+    def _judge(self, error: AmqpError) -> None:
+        """The channel or connection has ended, perhaps for what is in one letter."""
+        letter = self._suspects.ended(error, self._counters.dead_lettered)
+        if letter is None:
+            return
+        self._sent = {one: other for one, other in self._sent.items() if other is not letter}
+        if letter in self._posted:
+            self._posted.remove(letter)
+        self._refuse(letter, str(error))
+        self._backoff.reset()
+        self._on_change()
 
     def _take_back(self) -> None:
         """What was sent over what has ended, and not told of, is to be sent again."""
@@ -253,21 +291,42 @@ class Burial:
                 await trio.sleep(self._repeats.next())  # they go round
             else:
                 self._repeats.reset()
-            letters = list(self._posted)
-            batch = [self._publication(letter) for letter in letters]
-            self._posted.clear()
-            self._sent.update(zip(batch, letters, strict=True))
+            if self._suspects.one_by_one:
+                await self._send_alone(sender)
+            else:
+                letters = list(self._posted)
+                self._posted.clear()
+                await self._send(sender, letters)
+
+    async def _send_alone(self, sender: Sender) -> None:
+        async with self._alone:
+            if not self._posted:
+                return  # it was forgotten meanwhile
+            letter = self._posted.popleft()
             before = sender.taken
             try:
-                await sender.send(batch)
-            except (ValueError, TypeError, OverflowError) as error:
-                at = sender.taken - before
-                # Some may have been forgotten meanwhile.
-                letter = self._sent.pop(batch[at], None)
-                left = [self._sent.pop(one, None) for one in batch[at + 1 :]]
-                self._posted.extendleft(one for one in reversed(left) if one is not None)
-                if letter is not None:
-                    self._refuse(letter, str(error))
+                await self._send(sender, [letter])
+            finally:
+                self._suspects.alone = letter if sender.taken > before else None
+            await sender.wait_settled()
+            await sender.send([])  # that raises if the channel has ended
+            self._suspects.alone = None
+            self._suspects.one_by_one = bool(self._posted)
+
+    async def _send(self, sender: Sender, letters: list[Letter]) -> None:
+        batch = [self._publication(letter) for letter in letters]
+        self._sent.update(zip(batch, letters, strict=True))
+        before = sender.taken
+        try:
+            await sender.send(batch)
+        except (ValueError, TypeError, OverflowError) as error:
+            at = sender.taken - before
+            # Some may have been forgotten meanwhile.
+            letter = self._sent.pop(batch[at], None)
+            left = [self._sent.pop(one, None) for one in batch[at + 1 :]]
+            self._posted.extendleft(one for one in reversed(left) if one is not None)
+            if letter is not None:
+                self._refuse(letter, str(error))
 
     def _came_back(self, letter: Letter) -> bool:
         """Whether it was a dead letter of this route before."""

@@ -106,6 +106,7 @@ class In(Route):
                 with trio.CancelScope() as self._attempt:
                     await self._before()
                     await self._consume(receiver)
+                await self.letters_on_their_way()
 
     @asynccontextmanager
     async def _receiver_for(

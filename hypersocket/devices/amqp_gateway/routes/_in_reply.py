@@ -46,6 +46,7 @@ class InReply(In):
             most=AT_ONCE,
             on_answer=self._answered,
             on_back=self._came_back,
+            counters=self.counters,
             on_change=self._peers_changed,
         )
 
@@ -53,6 +54,11 @@ class InReply(In):
     def present(self) -> bool:
         """Whether there is a worker."""
         return self.jobs.workers > 0
+
+    @property
+    def overdue(self) -> int:
+        """Workers that owe the answer to a job which was taken back from them."""
+        return self.jobs.overdue
 
     async def attend(self) -> None:
         """Watch the workers, and take their answers."""

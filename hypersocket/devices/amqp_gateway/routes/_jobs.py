@@ -18,6 +18,7 @@ import trio
 from ...._errors import HostUnreachable
 from ...._stats import PeerStats
 from ..._balance import AddressedDealer, Worker, Workers
+from .._counters import Counters
 from .._tasks import together
 
 logger = logging.getLogger("hypersocket")
@@ -76,6 +77,11 @@ class _Crew(Workers):
         """How many workers there are."""
         return len(self._by_id)
 
+    def address_of(self, routing_id: bytes) -> str:
+        """Where a worker is, as far as is known."""
+        worker = self._by_id.get(routing_id)
+        return (worker.address if worker is not None else "") or "an unknown address"
+
     def not_given(self, worker: Worker) -> None:
         """It was counted as given, and was not."""
         if self._by_id.get(worker.routing_id) is worker:
@@ -95,10 +101,10 @@ class Jobs:
         on_answer: told a job, and the frames of its answer. It may not wait nor raise.
         on_back: told a job that comes back, and why. It may not wait nor raise.
         on_change: told when a worker came or went, or answered.
+        counters: where answers that come too late, and messages that are none, are counted.
 
     Attributes:
-        late: answers to jobs that had come back before.
-        malformed: messages that are no answers.
+        counters: likewise.
     """
 
     def __init__(
@@ -111,9 +117,9 @@ class Jobs:
         on_back: Callable[[Job, Why], None],
         on_change: Callable[[], None] = lambda: None,
         most: int | None = None,
+        counters: Counters | None = None,
     ) -> None:
-        self.late = 0
-        self.malformed = 0
+        self.counters = counters or Counters()
         self._socket = socket
         self._label = label
         self._timeout = timeout
@@ -126,6 +132,7 @@ class Jobs:
         # Came back, and were not answered yet: whose worker counts as busy with them.
         self._overdue: dict[bytes, bytes] = {}
         # A worker may answer what another run of the gateway gave it.
+        self._told_overdue = False
         self._run = secrets.token_bytes(8)
         self._numbers = count(1)
 
@@ -137,6 +144,11 @@ class Jobs:
     def workers(self) -> int:
         """How many workers are there."""
         return self._crew.here
+
+    @property
+    def overdue(self) -> int:
+        """How many workers owe the answer to a job that was taken back from them."""
+        return len({*self._overdue.values()})
 
     async def attend(self) -> None:
         """Learn who comes and goes, take answers, and take jobs back; until cancelled."""
@@ -212,14 +224,27 @@ class Jobs:
             self._overdue[job.token] = job.worker
             self._on_back(job, "timeout")
         if late:
+            self._tell_overdue(late[0])
             self._on_change()
+
+    def _tell_overdue(self, job: Job) -> None:
+        # Told once: workers must not be able to fill the log.
+        first, self._told_overdue = not self._told_overdue, True
+        logger.log(
+            logging.WARNING if first else logging.DEBUG,
+            "%s: the worker at %s has not answered within %g s: its job was taken back, and counts "
+            "as its own until it answers (more are counted in stats())",
+            self._label,
+            self._crew.address_of(job.worker),
+            self._timeout,
+        )
 
     def _answered(self, frames: list[bytes]) -> None:
         worker, token = frames[0], frames[1]
         if len(frames) < 3 or frames[2]:
-            if not self.malformed:
+            if not self.counters.malformed:
                 logger.warning("%s: a worker sent what answers no job", self._label)
-            self.malformed += 1
+            self.counters.malformed += 1
             return
         job = self._jobs.get(token)
         if job is not None and job.worker == worker:
@@ -227,7 +252,7 @@ class Jobs:
             del self._jobs[token]
             self._on_answer(job, frames[3:])
         else:
-            self.late += 1
+            self.counters.late += 1
             if self._overdue.get(token) == worker:
                 # Only now: one that answers twice has no more room than others.
                 del self._overdue[token]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import trio
 
 from ....amqp import (
-    ChannelLost,
+    AmqpError,
     Exchange,
     Outcome,
     Publication,
@@ -25,16 +25,10 @@ from .._spec import RouteSpec
 from ..messages._packing import Packer, Unfit
 from ._dead_letters import Letter
 from ._route import Route, Shared
+from ._suspects import Suspects
 from ._taking import BATCH, Message, leave, take, take_nowait
 
 logger = logging.getLogger("hypersocket")
-
-POISONED = (
-    *("406", "amqp:precondition-failed"),
-    *("amqp:invalid-field", "amqp:decode-error", "amqp:not-implemented"),
-    "amqp:link:message-size-exceeded",
-)
-"""Conditions by which a broker ends a channel or link for what is in one message."""
 
 
 class Out(Route):
@@ -54,7 +48,9 @@ class Out(Route):
         self._tries: dict[Publication, int] = {}  # how often these were sent once more
         self._failing = shared.backoff()
         self._pausing = False
-        self._one_by_one = False  # one of those to be sent again may be what ended the channel
+        self._suspects = Suspects[Publication](
+            own_key=self._packer.own_key, bounded=spec.retries is not None
+        )
         self._taking: trio.CancelScope | None = None
         self._draining = False
 
@@ -114,12 +110,18 @@ class Out(Route):
         unsent = set(self._unsent)
         self._again = [one for one in self._pending if one not in unsent]
         self._pausing = False
+        self._suspects.begin()
         self.works()
+        failure: AmqpError | None = None
         try:
             await self._flow(sender)
-        except ChannelLost as error:
-            self._one_by_one = error.condition.startswith(POISONED)
+        except AmqpError as error:
+            failure = error
             raise
+        finally:
+            failure = failure or client.lost  # of which somebody else may have learned before
+            if failure is not None and self._pending:
+                self._judge(failure)
 
     async def _look_for_target(self, client: Client) -> None:
         if client.protocol != "0-9-1":
@@ -224,29 +226,34 @@ class Out(Route):
         again = set(self._again)
         batch = [one for one in self._pending if one in again]
         self._again = []
-        if not self._one_by_one:
+        if not self._suspects.one_by_one:
             await self._resend(sender, [one for one in batch if self._may_try(one)])
             return
         for one in batch:
-            if not self._may_try(one):
-                continue
+            if self._may_try(one):
+                await self._send_alone(sender, one)
+        self._suspects.one_by_one = False
+
+    async def _send_alone(self, sender: Sender, one: Publication) -> None:
+        # On the whole connection, among those that are sent again.
+        async with self.shared.alone:
             before = sender.taken
             try:
                 await self._resend(sender, [one])
-                await sender.wait_settled()
-                if one in self._again:  # nothing became of it: that raises if the channel has ended
-                    await sender.send([])
-            except ChannelLost as error:
-                if sender.taken > before:
-                    self._blame(one, error)
-                raise
-        self._one_by_one = False
+            finally:
+                self._suspects.alone = one if sender.taken > before else None
+            await sender.wait_settled()
+            if one in self._again:  # nothing became of it: that raises if the channel has ended
+                await sender.send([])
+            self._suspects.alone = None
 
     def _may_try(self, one: Publication) -> bool:
         tries = self._tries.get(one, 0)
         if self.spec.retries is not None and tries >= self.spec.retries:
             del self._pending[one]
             text = f"it was tried {tries + 1} times, and never confirmed"
+            if self._suspects.words:
+                text += f"; the last end: {self._suspects.words}"
             self._fail(one, "unconfirmed", text)
             return False
         self._tries[one] = tries + 1
@@ -263,10 +270,11 @@ class Out(Route):
                 self._tries[one] -= 1  # it was not tried
             self._again += batch[taken:]
 
-    def _blame(self, one: Publication, error: ChannelLost) -> None:
-        """It was alone when the channel ended, perhaps for what is in it."""
-        if one in self._pending and error.condition.startswith(POISONED):
-            del self._pending[one]
+    def _judge(self, error: AmqpError) -> None:
+        """The channel or connection has ended, perhaps for what is in one message."""
+        one = self._suspects.ended(error, self.counters.confirmed)
+        self.searching = self._suspects.searching
+        if one is not None and self._pending.pop(one, one) is None:
             self.counters.rejected += 1
             self._fail(one, "rejected", str(error))
 
@@ -300,11 +308,13 @@ class Out(Route):
 
     def _forget(self, publications: Sequence[Publication]) -> None:
         self._failing.reset()
+        self._suspects.cleared(publications)
         for one in publications:
             self._tries.pop(one, None)
 
     def _fail(self, one: Publication, reason: str, text: str) -> None:
         self._tries.pop(one, None)
+        self._suspects.cleared([one])
         if reason == "looped":
             self.counters.looped += 1
         self.bury(Letter(reason, text, one.body, one.properties, one.target))
@@ -313,6 +323,7 @@ class Out(Route):
 
     async def settle(self) -> None:
         """Take what the socket has received, and wait until it has been confirmed."""
+        self.socket.linger = self.shared.linger  # a stop may take as long, and it bounds this too
         await leave(self.socket)
         self._draining = True
         if self._taking is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 import trio
@@ -25,7 +25,7 @@ from .._policy import Guard, TokenBucket
 from .._spec import DeadLetters, RouteKind, RouteSocket, RouteSpec
 from .._stats import RouteStats
 from .._tasks import Backoff, together
-from ._dead_letters import Burial, Letter
+from ._dead_letters import LAST_LETTERS, Burial, Letter
 
 logger = logging.getLogger("hypersocket")
 
@@ -55,6 +55,7 @@ class Shared:
         declare: what the gateway declares after each connect.
         backoff: makes pauses between attempts.
         on_active: called when a route begins to carry messages.
+        alone: held while one message is published alone, to learn whether it is to blame.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Shared:
     backoff: Callable[[], Backoff]
     declare: tuple[Declaration, ...] = ()
     on_active: Callable[[], None] = lambda: None
+    alone: trio.Lock = field(default_factory=trio.Lock)
 
 
 class Route(ABC):
@@ -86,6 +88,7 @@ class Route(ABC):
         dead_letters: where failed messages go.
         stopping: whether nothing more is to be taken.
         error: why it carries no messages now; None if it does.
+        searching: whether it has ended for one of its messages, which it will find.
 
     Raises:
         GatewayError: it cannot work.
@@ -112,9 +115,11 @@ class Route(ABC):
             backoff=shared.backoff(),
             repeats=shared.backoff(),
             on_change=self.changed,
+            alone=shared.alone,
         )
         self._check_dead_letters()
         self.stopping = False
+        self.searching = False
         self.error: str | None = "there is no connection to the broker yet"
         self._changed = trio.lowlevel.ParkingLot()
         self._told = ""
@@ -144,6 +149,7 @@ class Route(ABC):
 
         Cancelled, or raising, it keeps what is unsettled for the next call.
         """
+        self.searching = False
         try:
             await self.dead_letters.look_for_target(client)
             await together(lambda: self.carry(client), lambda: self.dead_letters.carry(client))
@@ -177,6 +183,7 @@ class Route(ABC):
             pending=self.pending,
             credit=self.credit,
             bindings=self.bindings,
+            overdue=self.overdue,
         )
 
     # What a subclass has
@@ -202,6 +209,11 @@ class Route(ABC):
     @property
     def bindings(self) -> int:
         """Bindings that subscriptions stand for."""
+        return 0
+
+    @property
+    def overdue(self) -> int:
+        """Workers that owe the answer to a job which was taken back from them."""
         return 0
 
     @property
@@ -238,6 +250,11 @@ class Route(ABC):
         """Wait until it is so; looks whenever :meth:`changed` is called."""
         while not holds():
             await self._changed.park()
+
+    async def letters_on_their_way(self) -> None:
+        """Wait, but not for long, for dead letters whose originals the broker gives out again."""
+        with trio.move_on_after(LAST_LETTERS):
+            await self.until(lambda: not self.dead_letters.kept)
 
     @property
     def prefetch(self) -> int:

@@ -66,6 +66,7 @@ class Serve(Route):
             timeout=spec.timeout,
             on_answer=self._answered,
             on_back=self._came_back,
+            counters=self.counters,
             on_change=self._workers_changed,
         )
         self._held = 0  # requests that were received, and are not settled nor buried
@@ -91,6 +92,11 @@ class Serve(Route):
     def returned(self) -> int:
         """Requests that the broker keeps."""
         return self.pending
+
+    @property
+    def overdue(self) -> int:
+        """Workers that owe the answer to a request which was taken back from them."""
+        return self._jobs.overdue
 
     # Carrying
 
@@ -128,6 +134,7 @@ class Serve(Route):
                     await self._consume(receiver)
                 # Those that have been answered are settled by the receiver that brought them.
                 await self.until(lambda: not self._answering)
+                await self.letters_on_their_way()
                 await receiver.aclose()
             finally:
                 self._receiver = None
