@@ -110,7 +110,7 @@ class Engine:
             Exception: whatever a socket raised that is not about one message.
         """
         for flow in self._flows:
-            flow.source._feed(flow.sink)
+            flow.source._feed(flow.sink._sink)
         try:
             async with trio.open_nursery() as nursery:
 
@@ -131,7 +131,7 @@ class Engine:
         finally:
             self.state = "stopped"
             for flow in self._flows:
-                flow.source._feed_no_more(flow.sink)
+                flow.source._feed_no_more(flow.sink._sink)
                 flow.end(self._why_undelivered())
         if self._error is not None:
             raise self._error

@@ -59,6 +59,11 @@ class Sink(Protocol):
 
     sndhwm: Any
 
+    @property
+    def _sink(self) -> Any:
+        """What its source feeds."""
+        ...
+
     async def send_multipart(self, frames: Iterable[bytes]) -> None:
         """Wait for room, and send."""
         ...

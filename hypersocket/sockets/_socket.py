@@ -24,6 +24,7 @@ from .._speedups import (
 )
 from .._stats import SocketStats
 from ..transports import Pipe, resolve
+from ..transports._poller import Sink
 from ._host import SocketHost
 
 BUDGET = 256
@@ -300,16 +301,17 @@ class Socket(ShortWays, SocketOptions, trio.abc.AsyncResource):
         if _current_run() is not self._run:
             raise RuntimeError("the socket belongs to another trio.run: make one in this")
 
-    def _feed(self, sink: Socket) -> None:
+    @property
+    def _sink(self) -> Sink:
+        """For those that feed this socket; see :meth:`_feed`."""
+        return self._host.poller
+
+    def _feed(self, sink: Sink) -> None:
         """Have ``sink`` write at once what it is sent as something is read here."""
-        self._host.poller.sinks.append(sink._host.poller)
+        self._host.poller.sinks.append(sink)
 
-    def _feed_no_more(self, sink: Socket) -> None:
-        self._host.poller.sinks.remove(sink._host.poller)
-
-    def _write_now(self) -> None:
-        """Write at once what it was sent, rather than when the task pauses."""
-        self._host.poller.write()
+    def _feed_no_more(self, sink: Sink) -> None:
+        self._host.poller.sinks.remove(sink)
 
     async def _breathe(self) -> None:
         """Count one call, and let other tasks run now and then.

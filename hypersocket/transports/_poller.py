@@ -50,6 +50,19 @@ class Channel(Protocol):
         """Write what waits to be written."""
 
 
+class Sink(Protocol):
+    """Whoever is sent, by a device, what a socket reads.
+
+    Attributes:
+        fed: it is being sent such by one that is serving, and that sees to the writing then.
+    """
+
+    fed: bool
+
+    def write(self) -> None:
+        """Write what waits to be written."""
+
+
 class _Lead:
     """What a follower is woken with when it is to lead."""
 
@@ -72,8 +85,8 @@ class Poller:
         self._writing: set[int] = set()  # want to be told when they can be written
         self._only = -1  # the one connection that there is, if it wants to be read and no more
         self.dirty: list[Channel] = []  # who has something to write; see flush_soon
-        self.sinks: list[Poller] = []  # whose sockets are sent what is read here, by a device
-        self._is_fed = False  # by one that is serving, and sees to the writing then
+        self.sinks: list[Sink] = []  # what is read here is sent there, by a device
+        self.fed = False  # see Sink
         self._followers: OrderedDict[Wait, None] = OrderedDict()
         self._leader: Wait | None = None
         self._keeper_leads = False
@@ -165,7 +178,7 @@ class Poller:
     @trio.lowlevel.enable_ki_protection
     def ring_flusher(self) -> None:
         """Has to be called by who puts the first channel into :attr:`dirty` himself."""
-        if not self._is_fed:
+        if not self.fed:
             self._run.unwritten[self] = None
             self._flusher.ring()
 
@@ -346,7 +359,7 @@ class Poller:
             return
         self._serving = True
         for sink in self.sinks:
-            sink._is_fed = True
+            sink.fed = True
         try:
             if self._only >= 0:
                 self._channels[self._only].ready(select.EPOLLIN)
@@ -356,7 +369,7 @@ class Poller:
         finally:
             self._serving = False
             for sink in self.sinks:
-                sink._is_fed = False
+                sink.fed = False
                 sink.write()
 
     def _serve_ready(self, ready: list[tuple[int, int]]) -> None:

@@ -117,6 +117,15 @@ class Sender(Protocol):
         """
         ...
 
+    def send_nowait(self, publications: Sequence[Publication]) -> bool:
+        """Take publications over, as :meth:`send` does, where nothing has to be waited for.
+
+        Returns:
+            Whether they were taken: all or none. None where the channel or connection has ended;
+            :meth:`send` says why. A client may take none ever.
+        """
+        ...
+
     @property
     def taken(self) -> int:
         """Publications taken over so far."""
@@ -149,6 +158,14 @@ class Receiver(Protocol):
 
         Raises:
             ChannelLost: also when the broker cancelled the consumer (its queue was deleted, ...).
+        """
+        ...
+
+    def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
+        """Have deliveries given to ``take`` as they are read, before any task is woken.
+
+        ``take`` may not wait. What it raises, :meth:`receive` raises, which waits for nothing
+        else then. A client need not do this: :meth:`receive` returns deliveries as ever then.
         """
         ...
 

@@ -21,6 +21,7 @@ from hypersocket.amqp import (
     Subscription,
     Target,
 )
+from hypersocket.devices.amqp_gateway._client import Delivery
 from hypersocket.devices.amqp_gateway.clients.v091 import REPLY_TO, connect
 
 from ...brokers.rabbitmq import RabbitMQ
@@ -241,6 +242,35 @@ class TestRequests:
             await sender.send(to("requests", b"still works"))
             await sender.wait_settled()
             assert set(outcomes.of.values()) == {CONFIRMED}
+
+    async def test_deliveries_can_be_given_to_a_function(self, rabbitmq: RabbitMQ) -> None:
+        async with connect(address(rabbitmq)) as client:
+            queue = await temporary_queue(client)
+            outcomes = Outcomes()
+            sender = await client.open_sender(outcomes)
+            receiver = await client.open_receiver(Subscription(queue=queue), sender=sender)
+            came: list[bytes] = []
+
+            def given(deliveries: list[Delivery]) -> None:
+                receiver.accept(deliveries)
+                came.extend(one.body for one in deliveries)
+                if came[-1] == b"bad":
+                    raise KeyError("bad")
+
+            assert sender.send_nowait(to(queue, b"before"))
+            first = await take(receiver, 1)
+            receiver.accept(first)
+            receiver.give_to(given)
+            assert sender.send_nowait(to(queue, b"1", b"2"))
+            assert sender.send_nowait(to(queue, b"bad"))
+            with trio.fail_after(5), pytest.raises(KeyError, match="bad"):
+                await receiver.receive()
+            assert came == [b"1", b"2", b"bad"]
+            await sender.wait_settled()  # the connection is none the worse for it
+            assert set(outcomes.of.values()) == {CONFIRMED}
+            await sender.aclose()
+            assert not sender.send_nowait(to(queue, b"after"))
+            assert sender.taken == 4
 
     async def test_a_receiver_on_a_senders_channel_ends_with_it(self, rabbitmq: RabbitMQ) -> None:
         async with connect(address(rabbitmq)) as client, connect(address(rabbitmq)) as other:

@@ -39,6 +39,8 @@ from ..messages._metadata import PropertyMap
 from ..messages._packing import Packer, Unfit
 from ..messages._unpacking import damaged
 from ._dead_letters import Letter
+from ._intake import Intake
+from ._requests import CODES, ERROR, Request, divided
 from ._route import Route, Shared
 
 logger = logging.getLogger("hypersocket")
@@ -46,29 +48,6 @@ logger = logging.getLogger("hypersocket")
 DIRECT = "amq.rabbitmq.reply-to"
 BATCH = 64
 """Requests that are published together, if they are there at once."""
-
-ERROR = b"hs-error"
-
-_CODES = {
-    Result.RETURNED: "returned",
-    Result.REJECTED: "rejected",
-    Result.FAILED: "unavailable",
-    Result.UNKNOWN: "unavailable",
-}
-
-
-class Request:
-    """A request that has no reply yet."""
-
-    __slots__ = ("deadline", "envelope", "publication", "taken", "token", "unknown")
-
-    def __init__(self, token: str, envelope: list[bytes], deadline: float) -> None:
-        self.token = token
-        self.envelope = envelope
-        self.deadline = deadline
-        self.publication: Publication
-        self.taken = False  # by a sender
-        self.unknown = False  # what became of it: the connection was lost
 
 
 class Call(Route):
@@ -89,7 +68,9 @@ class Call(Route):
         self._run = secrets.token_hex(16)
         self._numbers = count(1)
         self._last = 0
+        self._intake = Intake(self.socket, self._forward, self._stop_taking)
         self._taking: trio.CancelScope | None = None
+        self._sender: Sender
         self._draining = False
         self._rest = 0  # what the socket had received when the stop began
         self._reply_to = ""
@@ -165,7 +146,7 @@ class Call(Route):
         try:
             receiver = await self._open_receiver(client, sender)
             self.works()
-            self._reply_to, where = receiver.address, receiver
+            self._sender, self._reply_to, where = sender, receiver.address, receiver
             await together(lambda: self._send(sender), lambda: self._receive(where))
         finally:
             if not lasting:
@@ -230,8 +211,7 @@ class Call(Route):
             for one in batch[taken:]:
                 one.taken = False
             self._unsent = batch[taken:]
-            self.counters.forwarded += taken
-            self.counters.bytes_out += sum(len(one.publication.body) for one in batch[:taken])
+            self._published(batch[:taken])
         if bad is not None:
             self.counters.rejected += 1
             self._fail(self._unsent.pop(0), "rejected", bad)
@@ -252,8 +232,43 @@ class Call(Route):
             return
         with trio.CancelScope() as self._taking:
             room = await self.bucket.wait(min(room, BATCH))
-            self._took(await self.socket.recv_multipart())
-            self._take_rest(room - 1)
+            await self._intake.take(room)
+
+    def _stop_taking(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+
+    def _forward(self, messages: list[list[bytes]]) -> int:
+        """Publish requests where they were read; says how many more may be taken at once."""
+        for frames in messages:
+            self._took(frames)
+        # One that could not be sent the last time may have been answered since.
+        batch = [one for one in self._unsent if one.token in self._requests]
+        if batch and not self._publish_now(batch):
+            return 0
+        if self.spec.policy.rate is not None:
+            return 0  # to be waited for
+        return min(self.prefetch - len(self._requests), BATCH)
+
+    def _publish_now(self, batch: list[Request]) -> bool:
+        # Taken counts from here on: a refusal is told before this returns.
+        for one in batch:
+            one.taken = True
+        try:
+            taken = self._sender.send_nowait([one.publication for one in batch])
+        except (ValueError, TypeError, OverflowError):
+            taken = False  # which is found again, and told, by who publishes them with patience
+        if taken:
+            self._unsent = []
+            self._published(batch)
+        else:
+            for one in batch:
+                one.taken = False
+        return taken
+
+    def _published(self, batch: list[Request]) -> None:
+        self.counters.forwarded += len(batch)
+        self.counters.bytes_out += sum([len(one.publication.body) for one in batch])
 
     def _take_rest(self, most: int) -> None:
         try:
@@ -263,7 +278,7 @@ class Call(Route):
             pass
 
     def _took(self, frames: list[bytes]) -> None:
-        envelope, frames = _divided(frames)
+        envelope, frames = divided(frames)
         number = self._last = next(self._numbers)
         timeout = self.spec.timeout
         deadline = float("inf") if timeout is None else trio.current_time() + timeout
@@ -309,13 +324,22 @@ class Call(Route):
 
     async def _receive(self, receiver: Receiver) -> None:
         settled = not self.spec.reply_queue and self.shared.protocol == "0-9-1"
-        while True:
-            deliveries = await receiver.receive()
-            for one in deliveries:
-                self._replied(one)
-            self.socket._write_now()  # clients wait for nothing else
+
+        def take(deliveries: list[Delivery]) -> None:
+            sink = self.socket._sink
+            sink.fed = True
+            try:
+                for one in deliveries:
+                    self._replied(one)
+            finally:
+                sink.fed = False
+                sink.write()  # clients wait for nothing else
             if not settled:
                 receiver.accept(deliveries)
+
+        receiver.give_to(take)
+        while True:
+            take(await receiver.receive())
 
     def _replied(self, delivery: Delivery) -> None:
         token = delivery.properties.correlation_id
@@ -342,11 +366,10 @@ class Call(Route):
 
     def _answer(self, one: Request, frames: list[bytes]) -> None:
         try:
-            self.socket.send_multipart_nowait([*one.envelope, *frames])
+            if not self.socket._send_now([[*one.envelope, *frames]]):
+                self.counters.drop("client full")
         except HostUnreachable:
             self.counters.drop("client gone")
-        except trio.WouldBlock:
-            self.counters.drop("client full")
         except trio.ClosedResourceError:
             self.counters.drop("stopped")
 
@@ -371,7 +394,7 @@ class Call(Route):
                 one.unknown = True
                 if self.spec.reply_queue:
                     continue  # the reply may come by the next connection
-            self._fail(one, _CODES[result], outcome.reason or result.value)
+            self._fail(one, CODES[result], outcome.reason or result.value)
 
     # Stopping
 
@@ -380,23 +403,10 @@ class Call(Route):
         # Clients stay connected: they wait for their replies.
         self._rest = self.unread
         self._draining = True
-        if self._taking is not None:
-            self._taking.cancel()
+        self._stop_taking()
         self.changed()
         await self.until(lambda: not (self._requests or self._rest))
         await self.socket.flush()
-
-
-def _divided(frames: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """The envelope, which a reply begins with, and the request.
-
-    Of a DEALER that sends no empty frame, the envelope is its routing id alone.
-    """
-    try:
-        end = frames.index(b"", 1) + 1
-    except ValueError:
-        end = 1
-    return frames[:end], frames[end:]
 
 
 def _nothing(packer: Packer) -> Publication:

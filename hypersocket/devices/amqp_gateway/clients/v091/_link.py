@@ -248,14 +248,21 @@ class Link:
         """Call when everything queued so far was given to the kernel; never, if it is not."""
         self._written.append(call)
 
+    def has_room(self, handle: Handle) -> bool:
+        """Whether a channel stands, and what is published on it need not wait."""
+        return not (handle.closed or handle.ended.is_set() or self._is_full(handle))
+
     async def wait_room(self, handle: Handle) -> None:
         """Wait while too much is unwritten, or the broker takes nothing; not for the dead."""
-        while not (handle.closed or handle.ended.is_set()) and (
+        while not (handle.closed or handle.ended.is_set()) and self._is_full(handle):
+            await self._room.park()
+
+    def _is_full(self, handle: Handle) -> bool:
+        return (
             self.blocked is not None
             or not handle.flowing
             or self._in_flight + self.connection.unwritten > MAX_UNWRITTEN
-        ):
-            await self._room.park()
+        )
 
     def tell_waiting(self) -> None:
         """Let everybody in :meth:`wait_room` look again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import trio
@@ -33,6 +33,8 @@ class QueueReceiver:
         self._accepts = accepts
         self._shared = shared
         self._ready: list[Message] = []
+        self._take: Callable[[list[Delivery]], None] | None = None
+        self._raised: Exception | None = None  # by whom deliveries were given to
         self._failure: AmqpError | None = None
         self._closed = False
         self._lot = trio.lowlevel.ParkingLot()
@@ -55,11 +57,30 @@ class QueueReceiver:
         if self._ready or self._closed or self._failure is not None:
             await trio.lowlevel.checkpoint()
         while not self._ready:
+            if self._raised is not None:
+                raise self._raised
             if self._closed:
                 raise trio.ClosedResourceError("this receiver was closed")
             if self._failure is not None:
                 raise again(self._failure)
             await self._lot.park()
+        return self._taken()
+
+    def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
+        """Have deliveries given to ``take`` by the connection's reader; see ``Receiver``."""
+        self._take = take
+        self._give()
+
+    def _give(self) -> None:
+        if self._take is None or self._raised is not None or not self._ready:
+            return
+        try:
+            self._take(self._taken())
+        except Exception as error:  # noqa: BLE001 - receive() raises it: others read here, too
+            self._raised = error
+            self._lot.unpark_all()
+
+    def _taken(self) -> list[Delivery]:
         taken, self._ready = self._ready, []
         if self._accepts:
             self._settle(taken, ACCEPTED)
@@ -114,7 +135,10 @@ class QueueReceiver:
         if self._closed and not self._shared:
             return
         self._ready += messages
-        self._lot.unpark()
+        if self._take is None:
+            self._lot.unpark()
+        else:
+            self._give()
 
     def _cancelled(self) -> None:
         """The broker ended the consumer. Unsettled deliveries can still be settled."""

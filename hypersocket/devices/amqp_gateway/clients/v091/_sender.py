@@ -60,6 +60,13 @@ class ChannelSender:
         # Others have their turn when the messages are on their way, which are taken by now.
         await trio.lowlevel.cancel_shielded_checkpoint()
 
+    def send_nowait(self, publications: Sequence[Publication]) -> bool:
+        """Take publications over, unless something has to be waited for; see ``Sender``."""
+        if not self.handle.link.has_room(self.handle):
+            return False
+        self._publish(publications)
+        return True
+
     def _publish(self, publications: Sequence[Publication]) -> None:
         refused = self.handle.channel.publish(publications)
         self._taken += len(publications)
