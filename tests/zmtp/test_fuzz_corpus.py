@@ -11,7 +11,7 @@ from fuzz.fuzz_zmtp import TYPES, play
 from fuzz.fuzz_zmtp import test_one_input as one_input
 from hypersocket.zmtp import HandshakeSucceeded, Limits
 
-CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"
+CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus" / "zmtp"
 SEEDS = sorted(CORPUS.glob("*.bin"))
 
 
