@@ -89,7 +89,7 @@ class _Content:
         self.said: bytes | None = None
         self.size = 0
         self.missing = 0
-        self.body: list[bytes] = []
+        self.body = bytearray()  # no pieces: one costs more than the bytes that may be in it
 
 
 class Channel:
@@ -229,10 +229,10 @@ class Channel:
         if size == content.size:
             self._complete(content, data[start:end], events)
             return
-        content.body.append(data[start:end])
+        content.body += memoryview(data)[start:end]
         content.missing -= size
         if not content.missing:
-            self._complete(content, b"".join(content.body), events)
+            self._complete(content, bytes(content.body), events)
 
     def _on_deliver(self, data: bytes, start: int, end: int) -> None:
         """Basic.Deliver: consumer tag, delivery tag, redelivered, exchange, routing key."""
