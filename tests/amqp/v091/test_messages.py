@@ -219,7 +219,7 @@ class TestMessages:
 
     def test_pieces_of_nothing_are_not_held(self) -> None:
         """A body's frames may be empty, and a broker may send them for ever."""
-        connection, channel = self.consuming()
+        connection, _ = self.consuming()
         whole = deliver(1, b"body", piece=2)
         first, last = whole[:-10], whole[-10:]
         assert connection.receive(first) == []

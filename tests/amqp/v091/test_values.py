@@ -131,9 +131,7 @@ scalars = (
     | st.floats(allow_nan=False)
     | st.text(st.characters(codec="utf-8"))
     | st.binary()
-    | st.datetimes().map(
-        lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
-    )
+    | st.datetimes().map(lambda moment: moment.replace(microsecond=0, tzinfo=UTC))
 )
 keys = st.text(st.characters(codec="utf-8"), max_size=40)
 nested = st.recursive(
