@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from fuzz.fuzz_metadata import come_in, lengths, out
 from fuzz.fuzz_metadata import test_one_input as one_input
 from hypersocket.devices.amqp_gateway._client import ProtocolName
 from hypersocket.devices.amqp_gateway.routes._dead_letters import Letter
+from tests.fuzzing import mutants_of, seeds_of
 
-SEEDS = sorted((Path(__file__).parents[2] / "fuzz" / "corpus" / "metadata").glob("*.bin"))
+SEEDS = seeds_of("metadata")
 
 
 def test_there_are_seeds() -> None:
@@ -33,13 +33,8 @@ def test_seed(seed: Path) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
 def test_mutations_of_a_seed(seed: Path) -> None:
-    data = seed.read_bytes()
-    chance = random.Random(seed.stem)
-    for _ in range(100):
-        mutant = bytearray(data)
-        for _ in range(chance.randint(1, 4)):
-            mutant[chance.randrange(1, len(mutant))] = chance.choice((0, 1, 34, 0x7F, 0xFF))
-        one_input(bytes(mutant))
+    for mutant in mutants_of(seed, 100, first=1):
+        one_input(mutant)
 
 
 any_text = st.text(st.characters(), max_size=8)  # half characters, too

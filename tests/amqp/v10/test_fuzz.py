@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ from hypothesis import strategies as st
 
 from fuzz.fuzz_amqp_v10 import SCENES, WHAT, compare, framed, one_message, one_value, play
 from fuzz.fuzz_amqp_v10 import test_one_input as one_input
+from tests.fuzzing import mutants_of, records_of, seeds_of
 
-SEEDS = sorted((Path(__file__).parents[3] / "fuzz" / "corpus" / "amqp_v10").glob("*.bin"))
-FRAMES = [seed.read_bytes() for seed in SEEDS if seed.stem.endswith(".frames")]
+SEEDS = seeds_of("amqp_v10")
 
 
 def test_there_are_seeds_for_everything() -> None:
@@ -29,31 +28,21 @@ def test_seed(seed: Path, how: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
 def test_mutations_of_a_seed(seed: Path) -> None:
-    data = seed.read_bytes()
-    chance = random.Random(seed.stem)
-    for _ in range(50):
-        mutant = bytearray(data)
-        for _ in range(chance.randint(1, 4)):
-            mutant[chance.randrange(len(mutant))] = chance.choice((0, 1, 4, 0x7F, 0xFF))
-        one_input(bytes(mutant))
+    for mutant in mutants_of(seed, 50):
+        one_input(mutant)
 
 
-def records() -> list[bytes]:
-    """All frames of the seeds, one by one."""
-    found: set[bytes] = set()
-    for seed in FRAMES:
-        at = 2
-        while at < len(seed):
-            end = at + 4 + seed[at + 3]
-            found.add(seed[at:end])
-            at = end
-    return sorted(found)
+frames_of_any_kind = st.one_of(
+    st.sampled_from(records_of(SEEDS, 4)), st.binary(min_size=4, max_size=12)
+)
 
 
 @given(
     st.sampled_from(range(len(WHAT) - len(SCENES), len(WHAT))),
     st.integers(0, 255),
-    st.lists(st.sampled_from(records()) | st.binary(min_size=4, max_size=12), max_size=8),
+    st.lists(
+        st.sampled_from(records_of(SEEDS, 4)) | st.binary(min_size=4, max_size=12), max_size=8
+    ),
 )
 def test_frames_in_any_order(what: int, how: int, frames: list[bytes]) -> None:
     one_input(bytes((what | 0x80, how)) + b"".join(frames))
