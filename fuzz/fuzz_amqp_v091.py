@@ -37,7 +37,7 @@ from hypersocket.amqp import (
 )
 from hypersocket.amqp.v091 import Channel, Connection, Event, Message, State
 from hypersocket.amqp.v091 import _methods as methods
-from hypersocket.amqp.v091._channel import MAX_BODY
+from hypersocket.amqp.v091._channel import MAX_BODY, SMALL_PIECE
 from hypersocket.amqp.v091._methods import commands
 from hypersocket.amqp.v091._properties import decode, encode
 
@@ -214,7 +214,9 @@ class Owner:
             assert not channel._confirmed
             content = channel._content
             if content is not None:
-                assert len(content.body) + content.missing == content.size <= MAX_BODY
+                have = sum(map(len, content.body))
+                assert have + content.missing == content.size <= MAX_BODY
+                assert len(content.body) <= 2 * have / SMALL_PIECE + 1
 
 
 def content_of(message: Message) -> tuple[object, ...]:
