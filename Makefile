@@ -77,9 +77,10 @@ coverage: pytest  ## the same with branch coverage of both together
 fuzz: $(INSTALLED_FUZZ)  ## every fuzzer in fuzz, FUZZ_SECONDS (60) each
 	@test -n '$(FUZZERS)' || { echo 'fuzz holds no fuzz_*.py'; exit 1; }
 	@set -e; for fuzzer in $(FUZZERS); do \
-		corpus=.fuzz/$$(basename $$fuzzer .py); mkdir -p $$corpus; \
+		target=$$(basename $$fuzzer .py); target=$${target#fuzz_}; mkdir -p .fuzz/$$target; \
 		echo "$$fuzzer, $(FUZZ_SECONDS) s"; \
-		$(BIN)/python $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.fuzz/ $$corpus fuzz/corpus; \
+		$(BIN)/python $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=20 -artifact_prefix=.fuzz/$$target- \
+			.fuzz/$$target fuzz/corpus/$$target; \
 	done
 
 # Ours, the peers to be faster than, and the bare system: enough to see that the benchmarks work. Without libzmq for C,

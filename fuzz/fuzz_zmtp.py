@@ -5,7 +5,7 @@ the rest arrives (0: all at once) and, by its highest bit, tight limits. The sam
 fed whole: both ways must come to the same events and the same end, and what was decoded must
 survive being encoded and decoded again.
 
-Usage: ``python fuzz/fuzz_zmtp.py -atheris_runs=20000 fuzz/corpus``
+Usage: ``python fuzz/fuzz_zmtp.py -atheris_runs=20000 fuzz/corpus/zmtp``
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Record real conversations between libzmq sockets, as seeds for the fuzzer.
 
 Each scenario connects two libzmq sockets, through pyzmq, by way of a relay that writes down what
-goes by. Each direction becomes one file of ``corpus/``: two octets that tell the fuzz target how
-to listen (see ``fuzz_zmtp.py``), then the bytes as they were.
+goes by. Each direction becomes one file of ``corpus/zmtp``: two octets that tell the fuzz target
+how to listen (see ``fuzz_zmtp.py``), then the bytes as they were.
 
 Usage: ``python fuzz/record_corpus.py``
 """
@@ -21,7 +21,7 @@ import zmq  # noqa: TID251  the sockets that are recorded
 
 from hypersocket.zmtp import COMPATIBLE
 
-CORPUS = Path(__file__).parent / "corpus"
+CORPUS = Path(__file__).parent / "corpus" / "zmtp"
 TYPES = tuple(COMPATIBLE)
 
 Act = Callable[["zmq.Socket[bytes]", "zmq.Socket[bytes]"], None]

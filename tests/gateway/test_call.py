@@ -21,17 +21,7 @@ from hypersocket.devices.amqp_gateway._spec import RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
-from . import worlds
-from .worlds import Amqp, amqp, at, gateway, unheard, until, where
-
-LIMIT = 15.0
-
-
-@asynccontextmanager
-async def running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway]:
-    with trio.fail_after(LIMIT):
-        async with worlds.running(made) as gw:
-            yield gw
+from .worlds import Amqp, amqp, at, gateway, running, unheard, until, where
 
 
 def call(**changes: Any) -> RouteSpec:

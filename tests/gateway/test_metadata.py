@@ -124,12 +124,13 @@ old = st.fixed_dictionaries(
         "correlation_id": identifiers,
     },
 )
+symbols = st.text(st.characters(codec="ascii"), max_size=20)
 new = st.fixed_dictionaries(
     {},
     optional={
         **common,
         "headers": st.dictionaries(text, leaves.filter(lambda v: _has_no(v, (Decimal,)))),
-        "annotations": st.dictionaries(text, leaves.filter(lambda v: _has_no(v, (Decimal,)))),
+        "annotations": st.dictionaries(symbols, leaves.filter(lambda v: _has_no(v, (Decimal,)))),
         "message_id": new_identifiers,
         "correlation_id": new_identifiers,
     },
@@ -275,6 +276,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"headers": {"a": {"decimal": "1e400"}}}, "headers.a: the decimal"),
     ({"headers": {"a": {"decimal": "9999999999"}}}, "headers.a: .*more than 32 bits"),
     ({"headers": {"a": {"decimal": "x"}}}, "headers.a: .*cannot be read"),
+    ({"headers": {"a": {"decimal": "1" * 5000}}}, r"headers.a: the decimal 1{40}\.\.\. needs"),
     ({"headers": {"a" * 129: 1}}, "headers: the key 'aaa.* is over 128 bytes"),
     ({"headers": {"a": "x" * 60_000}}, "headers.a: the headers are over"),
     ({"headers": {"a": [1] * 10_000}}, "over 60000 bytes here"),
@@ -361,6 +363,8 @@ def test_1_0_has_identifiers_of_four_types_and_flat_headers() -> None:
         read({"headers": {"a": [1]}}, "1.0")
     with pytest.raises(MetadataError, match="content_type: 'å' must be ASCII"):
         read({"content_type": "å"}, "1.0")
+    with pytest.raises(MetadataError, match="annotations: the key 'å' must be ASCII"):
+        read({"annotations": {"å": 1}}, "1.0")
 
 
 # --- what a route adds --------------------------------------------------------------------

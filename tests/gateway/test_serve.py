@@ -25,18 +25,9 @@ from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpe
 
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
-from . import worlds
-from .worlds import amqp, at, depth, gateway, unheard, until, where
+from .worlds import amqp, at, depth, gateway, running, unheard, until, where
 
-LIMIT = 15.0
 Q, DEAD = Queue(name="rpc", durable=False), Queue(name="dead", durable=False)
-
-
-@asynccontextmanager
-async def running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway]:
-    with trio.fail_after(LIMIT):
-        async with worlds.running(made) as gw:
-            yield gw
 
 
 def serve(**changes: Any) -> RouteSpec:

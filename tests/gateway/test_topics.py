@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -33,18 +32,10 @@ from hypersocket.devices.amqp_gateway.routes._bindings import address_for
 
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
-from . import worlds
-from .worlds import Amqp, amqp, at, gateway, unheard, until, where
+from .worlds import Amqp, amqp, at, gateway, running, unheard, until, where
 
 T = Exchange(name="t", type="topic", durable=False)
 LIMIT = 10.0
-
-
-@asynccontextmanager
-async def running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway]:
-    with trio.fail_after(LIMIT):
-        async with worlds.running(made) as gw:
-            yield gw
 
 
 def topics(**changes: Any) -> RouteSpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from fuzz.fuzz_zmtp import TYPES, play
 from fuzz.fuzz_zmtp import test_one_input as one_input
 from hypersocket.zmtp import HandshakeSucceeded, Limits
+from tests.fuzzing import CORPUS, mutants_of, seeds_of
 
-CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"
-SEEDS = sorted(CORPUS.glob("*.bin"))
+SEEDS = seeds_of("zmtp")
 
 
 def test_there_are_seeds() -> None:
@@ -28,13 +27,8 @@ def test_seed(seed: Path, how: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
 def test_mutations_of_a_seed(seed: Path) -> None:
-    data = seed.read_bytes()
-    chance = random.Random(seed.stem)
-    for _ in range(200):
-        mutant = bytearray(data)
-        for _ in range(chance.randint(1, 4)):
-            mutant[chance.randrange(len(mutant))] = chance.choice((0, 1, 4, 0x7F, 0xFF))
-        one_input(bytes(mutant))
+    for mutant in mutants_of(seed, 200):
+        one_input(mutant)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +37,7 @@ def test_mutations_of_a_seed(seed: Path) -> None:
 )
 @pytest.mark.parametrize("side", ["bound", "connecting"])
 def test_what_libzmq_said_is_understood(name: str, side: str) -> None:
-    data = (CORPUS / f"{name}.{side}.bin").read_bytes()
+    data = (CORPUS / "zmtp" / f"{name}.{side}.bin").read_bytes()
     events, reason, _, _ = play(TYPES[data[0]], data[2:], len(data), Limits(), 1000)
     assert reason is None
     first = events[0]

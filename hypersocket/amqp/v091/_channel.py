@@ -31,6 +31,9 @@ from ._values import Truncated, read_short, text
 
 MAX_BODY: Final = 512 * 1024 * 1024  # RabbitMQ can be told to take this much, and no more
 
+SMALL_PIECE: Final = 4096
+"""Bytes up to which pieces of a body are joined as they come. Buffers that grow are far slower."""
+
 _DELIVER: Final = 0x3C003C
 _ACK: Final = 0x3C0050
 _NACK: Final = 0x3C0078
@@ -229,10 +232,14 @@ class Channel:
         if size == content.size:
             self._complete(content, data[start:end], events)
             return
-        content.body.append(data[start:end])
+        body = content.body
+        if body and len(body[-1]) + size <= SMALL_PIECE:
+            body[-1] += data[start:end]  # each piece costs more than a few bytes in it
+        elif size:
+            body.append(data[start:end])
         content.missing -= size
         if not content.missing:
-            self._complete(content, b"".join(content.body), events)
+            self._complete(content, b"".join(body), events)
 
     def _on_deliver(self, data: bytes, start: int, end: int) -> None:
         """Basic.Deliver: consumer tag, delivery tag, redelivered, exchange, routing key."""

@@ -262,7 +262,7 @@ class Connection:
         if len(data) < 8:
             if not b"AMQP".startswith(data[:4]):
                 raise _garbage(data, False, 0, 0)
-            self._keep(data, 8)
+            self._keep(data, len(data) + 1)
             return
         if data[:4] != b"AMQP":
             raise _garbage(data[:16], False, 0, 0)

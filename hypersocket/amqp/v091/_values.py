@@ -265,7 +265,7 @@ _FIXED: Final[Mapping[int, struct.Struct]] = {
         "f": "f",
         "d": "d",
         "D": "Bi",
-        "T": "Q",
+        "T": "q",  # before 1970, too, as Java's client writes and reads it
     }.items()
 }
 

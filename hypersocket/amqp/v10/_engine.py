@@ -119,6 +119,7 @@ class Engine:
         if transport is not None and hasattr(self, "_collector"):
             lib.pn_transport_unbind(transport)
             lib.pn_connection_release(self.connection)
+            lib.pn_decref(self.connection)
             lib.pn_decref(transport)
             lib.pn_collector_free(self._collector)
 

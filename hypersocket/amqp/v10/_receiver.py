@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._types import AmqpError, Subscription
+from .._types import AmqpError, ChannelLost, Subscription
 from . import _codec
 from ._codec import is_map
 from ._delivery import Delivery
-from ._events import Received
+from ._events import LinkEnded, Received
 from ._links import Link
 from ._proton import chars, constants, encoded, ffi, fill, lib, text
 
@@ -22,6 +22,8 @@ _RELEASED: int = constants.PN_RELEASED
 
 MESSAGE_MAX = 268_435_456
 """Bytes of a message that is taken. RabbitMQ refuses more than 128 MiB (0.5 GiB at most)."""
+
+_TOO_BIG = "amqp:link:message-size-exceeded"
 
 
 class ReceiverLink(Link):
@@ -171,9 +173,25 @@ class ReceiverLink(Link):
         self._arrived(Delivery(raw, held, self._engine.quirks))
         self._top_up()
 
+    def _too_big(self) -> None:
+        """End the link, as 2.7.3 asks for. The engine tells the peer the limit, and no more."""
+        self._partial.clear()
+        text = f"a message of over {MESSAGE_MAX} bytes"
+        condition = lib.pn_link_condition(self._link)
+        lib.pn_condition_set_name(condition, chars(_TOO_BIG))
+        lib.pn_condition_set_description(condition, chars(text))
+        error = ChannelLost(
+            f"{self._engine.peer} sent {text} on the link {self._wanted}", condition=_TOO_BIG
+        )
+        self.ended(error)
+        self._engine.tell(LinkEnded(self, error))
+
     def _read(self, handle: Any) -> bytes | None:
-        """The whole message, or None as long as there is more to come."""
+        """The whole message, or None as long as there is more to come, or if it is too big."""
         size: int = lib.pn_delivery_pending(handle)
+        if len(self._partial) + size > MESSAGE_MAX:
+            self._too_big()
+            return None
         buffer = ffi.new("char[]", size) if size else b""
         if size:
             lib.pn_link_recv(self._link, buffer, size)

@@ -152,6 +152,12 @@ class TestHandshake:
         assert "does not speak it here, but AMQP 1.0.0 (protocol id 3)" in str(error)
         assert not error.temporary
 
+    @pytest.mark.parametrize("at", range(6))
+    def test_what_begins_like_another_version(self, at: int) -> None:
+        """It is known for what it is as soon as it is there: nothing more may come."""
+        connection = Connection(settings())
+        assert "no frame begins with" in str(ended(in_pieces(connection, b"AMOK!", at)))
+
     @pytest.mark.parametrize(
         "came",
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -215,6 +216,37 @@ class TestMessages:
         came = method(commands.Basic.Deliver("c", 1, False, "", "k"), 1)
         head = frame.marshal(header.ContentHeader(0, 2**40), 1)
         assert "1099511627776 bytes" in str(ended(connection.receive(came + head)))
+
+    def test_pieces_of_nothing_are_not_held(self) -> None:
+        """A body's frames may be empty, and a broker may send them for ever."""
+        connection, _ = self.consuming()
+        whole = deliver(1, b"body", piece=2)
+        first, last = whole[:-10], whole[-10:]
+        assert connection.receive(first) == []
+        tracemalloc.start()
+        try:
+            for _ in range(100):
+                assert connection.receive(b"\x03\x00\x01\x00\x00\x00\x00\xce" * 1000) == []
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 100_000
+        (one,) = only(Delivered, connection.receive(last)).messages
+        assert one.body == b"body"
+
+    def test_many_small_pieces_cost_little_more_than_the_body(self) -> None:
+        connection, _ = self.consuming()
+        body = b"x" * 50_000
+        whole = deliver(1, body, piece=1)
+        tracemalloc.start()
+        try:
+            assert connection.receive(whole[:-9]) == []
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 3 * len(body)
+        (one,) = only(Delivered, connection.receive(whole[-9:])).messages
+        assert one.body == body
 
     def test_return_with_properties_that_pamqp_wrote(self) -> None:
         connection = opened()

@@ -60,7 +60,8 @@ def test_bytes_of_each_type(value: Any, wire: bytes) -> None:
         (b"i\xff\xff\xff\xff", 2**32 - 1),
         (b"L\xff\xff\xff\xff\xff\xff\xff\xff", -1),
         (b"f\x3f\x80\x00\x00", 1.0),
-        (b"T\xff\xff\xff\xff\xff\xff\xff\xff", 2**64 - 1),
+        (b"T\xff\xff\xff\xff\xff\xff\xff\xff", datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        (b"T\x7f\xff\xff\xff\xff\xff\xff\xff", 2**63 - 1),
         (b"S\x00\x00\x00\x01\xff", b"\xff"),
     ],
 )
@@ -130,9 +131,7 @@ scalars = (
     | st.floats(allow_nan=False)
     | st.text(st.characters(codec="utf-8"))
     | st.binary()
-    | st.datetimes(datetime(1970, 1, 1)).map(  # noqa: DTZ001 - made aware
-        lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
-    )
+    | st.datetimes().map(lambda moment: moment.replace(microsecond=0, tzinfo=UTC))
 )
 keys = st.text(st.characters(codec="utf-8"), max_size=40)
 nested = st.recursive(

@@ -55,7 +55,7 @@ class Checker:
             "content_type": self._symbol,
             "content_encoding": self._symbol,
             "headers": table,
-            "annotations": table,
+            "annotations": self._annotations,
             "durable": _boolean,
             "priority": _priority,
             "message_id": self._identifier,
@@ -134,6 +134,13 @@ class Checker:
         return {
             self._key(name, key): self._value(f"{name}.{key}", one, 1) for key, one in value.items()
         }
+
+    def _annotations(self, name: str, value: Any) -> dict[str, Any]:
+        found = self._table(name, value)
+        for key in found:
+            if not self._old and not key.isascii():
+                raise MetadataError(f"{name}: the key {key[:40]!r} must be ASCII")
+        return found
 
     def _key(self, path: str, key: Any) -> str:
         if not isinstance(key, str):
@@ -233,10 +240,16 @@ def _datetime(path: str, value: datetime) -> datetime:
 def _decimal(path: str, value: Decimal) -> Decimal:
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int) or not -255 <= exponent <= 0:
-        raise MetadataError(f"{path}: the decimal {value} cannot be sent over AMQP 0-9-1")
-    if int("".join(map(str, digits))) >= 2**31:
-        raise MetadataError(f"{path}: the decimal {value} needs more than 32 bits")
+        raise MetadataError(f"{path}: the decimal {_begin(value)} cannot be sent over AMQP 0-9-1")
+    # Digits are counted first: Python makes no int of thousands of them.
+    if len(digits) > 10 or int("".join(map(str, digits))) >= 2**31:
+        raise MetadataError(f"{path}: the decimal {_begin(value)} needs more than 32 bits")
     return value
+
+
+def _begin(value: Decimal) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _is_number(value: Any) -> bool:

@@ -80,7 +80,8 @@ class Letter:
         """What is said of its failure."""
         said: dict[str, Any] = {
             REASON: self.reason,
-            TEXT: self.text[:LONGEST_TEXT],
+            # It may have a peer's half characters in it, which no broker takes.
+            TEXT: self.text[:LONGEST_TEXT].encode(errors="backslashreplace").decode(),
             GATEWAY: gateway,
             ROUTE: route,
         }
