@@ -91,7 +91,7 @@ class Engine:
         self._stopping.set()
 
     def _halt(self, flow: Flow) -> None:
-        flow.running = False
+        flow.halt()
         if flow in self._scopes:
             self._scopes[flow].cancel()
 

@@ -45,6 +45,10 @@ class Source(Protocol):
         """Have all that comes given to ``take``, until that returns False."""
         ...
 
+    def _pass_no_more(self, take: Callable[[list[Message]], bool]) -> None:
+        """Undo that."""
+        ...
+
     def _feed(self, sink: Any) -> None:
         """Have ``sink`` write at once what it is sent as something is read here."""
         ...
@@ -136,6 +140,11 @@ class Flow:
                 # What need not wait is no checkpoint, and each call may move a whole batch.
                 await trio.lowlevel.checkpoint()
                 self._breath = BREATH
+
+    def halt(self) -> None:
+        """Take no more; what was taken is still to be handed on."""
+        self.running = False
+        self.source._pass_no_more(self._pass)
 
     def _batch_size(self) -> int:
         if not hasattr(self.sink, "send_many"):

@@ -172,6 +172,17 @@ class Receiver(ReceiveOptions, Socket):
         waiter = _Waiter(self._receivers, "any", most, take)
         await self._host.poller.wait(waiter)
 
+    def _pass_no_more(self, take: Take) -> None:
+        """End :meth:`_pass_on`: from here on nothing is given to ``take``.
+
+        A cancelled task goes on waiting until it runs again, and others may read meanwhile.
+        """
+        for waiter in self._receivers:
+            if waiter.take == take:
+                waiter.withdraw()
+                self._host.poller.wake(waiter, outcome.Value(None))
+                return
+
     def _take(self, form: Form, most: int) -> Any:
         """Take what a task asks for, or None if there is nothing."""
         if form == "any":

@@ -197,6 +197,27 @@ async def test_pausing_takes_hold_while_messages_keep_coming() -> None:
             assert passed < 50_000
 
 
+async def test_a_pause_holds_before_the_paused_task_has_run() -> None:
+    """Who looks for an answer of its own reads for all sockets that are waited for."""
+    front, back = hs.Pull(bind=TCP), hs.Push(bind=TCP)
+    async with (
+        running("streamer", front, back) as device,
+        hs.Pull(connect=back.endpoints) as sink,
+        Theirs("PUSH") as source,
+    ):
+        source.connect(front.endpoints[0])
+        await source.send(b"1")
+        assert await sink.recv() == b"1"
+        await trio.testing.wait_all_tasks_blocked()
+        device.pause()
+        source.socket.send(b"2")  # by libzmq's own thread, while no task of this run can run
+        while not front.stats().queued_in:
+            assert device.stats().frontend.messages_in == 1
+            front._host.poller.serve()
+        device.resume()
+        assert await sink.recv() == b"2"
+
+
 async def test_the_control_socket_may_be_closed() -> None:
     front, back = hs.Pull(bind="inproc://front"), hs.Push(bind="inproc://back")
     more: dict[str, Any] = {}
