@@ -17,7 +17,7 @@ from ..speak import say, told, wait_told
 from .fan_in import raw_client
 
 NUMBERS = (1000, 10_000, 100_000, 1_000_000)
-PUBLISHES = 20_000
+PUBLISHES = 200_000
 _HELLO_EVERY = 0.02
 
 
