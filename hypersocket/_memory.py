@@ -9,7 +9,7 @@ def _may_learn() -> bool:
         return False
     try:
         return bool(os.confstr("CS_GNU_LIBC_VERSION"))
-    except (AttributeError, ValueError):  # Windows; macOS, musl
+    except (AttributeError, ValueError, OSError):  # Windows; macOS; musl, which has the name alone
         return False
 
 

@@ -5,6 +5,7 @@ Each run is a process of its own, since the allocator learns once for all.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hypersocket import _speedups
+from hypersocket import _memory, _speedups
 from hypersocket._memory import KEEPS
 from hypersocket._speedups import framing
 
@@ -85,6 +86,23 @@ def test_memory_of_large_messages(form: str, given: dict[str, str], keeps: bool)
     )
     faults = int(done.stdout)
     assert (faults < FEW) is keeps, faults
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        ValueError("unrecognized configuration name"),  # macOS
+        OSError(errno.EINVAL, "Invalid argument"),  # musl: its headers have the name
+    ],
+    ids=["no such name", "no such value"],
+)
+def test_other_c_libraries_are_let_be(raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def confstr(name: str) -> str:
+        raise raised
+
+    monkeypatch.delenv("HYPERSOCKET_KEEP_MEMORY", raising=False)
+    monkeypatch.setattr(os, "confstr", confstr, raising=False)
+    assert _memory._may_learn() is False
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
