@@ -101,6 +101,10 @@ class BusyPoll:
             self.pays = False
             self._skipped = self._to_skip = min(2 * self._skipped + 1, MOST_SKIPPED)
 
+    def make_way(self) -> None:
+        """Look no more before all other tasks have run: one of them was woken."""
+        self._in_a_row = IN_A_ROW
+
     def rest(self) -> None:
         """All other tasks have run."""
         self._in_a_row = 0

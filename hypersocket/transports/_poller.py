@@ -282,6 +282,8 @@ class Poller:
         other = waiting[found - 1]
         other.woke = False
         other.serve()
+        if other.woke:
+            busy.make_way()
         return not other.woke
 
     async def _sleep(self) -> None:

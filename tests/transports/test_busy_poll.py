@@ -152,10 +152,12 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
-async def exchange(requests: int, busy_poll: float = MOMENT) -> None:
+async def exchange(
+    requests: int, busy_poll: float = MOMENT, asks: Any = hs.Req, answers: Any = hs.Rep
+) -> None:
     async with (
-        hs.Rep(bind="tcp://127.0.0.1:*", busy_poll=busy_poll) as rep,
-        hs.Req(connect=rep.endpoints[0], busy_poll=busy_poll) as req,
+        answers(bind="tcp://127.0.0.1:*", busy_poll=busy_poll) as rep,
+        asks(connect=rep.endpoints[0], busy_poll=busy_poll) as req,
         trio.open_nursery() as nursery,
     ):
 
@@ -169,9 +171,14 @@ async def exchange(requests: int, busy_poll: float = MOMENT) -> None:
             assert await req.recv() == b"re %d" % number
 
 
-async def test_peers_in_one_run_do_not_look_at_each_others_cost(looks: list[bool]) -> None:
+@pytest.mark.parametrize(
+    "types", [(hs.Req, hs.Rep), (hs.Dealer, hs.Dealer), (hs.Pair, hs.Pair)], ids=str
+)
+async def test_peers_in_one_run_do_not_look_at_each_others_cost(
+    types: tuple[type[hs.Socket], type[hs.Socket]], looks: list[bool]
+) -> None:
     """While one looked, the other could not answer."""
-    await exchange(200)
+    await exchange(200, MOMENT, *types)
     if hs.speedups == "compiled":  # the other form does not look, whatever it is asked
         assert looks.count(False) <= 2
 
