@@ -157,18 +157,26 @@ class Receiver(ReceiveOptions, Socket):
                 belong to it; and it does not raise.
             most: how many.
 
-        It is a checkpoint only where it has to wait. Cancelled, nothing is lost: what was taken
-        was given to ``take``.
+        It is a checkpoint only where it has to wait, or passes over much that is not wanted.
+        Cancelled, nothing is lost: what was taken was given to ``take``.
 
         Raises:
             trio.ClosedResourceError: the socket is closed, or was meanwhile.
         """
         self._check_open()
         self._check_may_receive()
-        if not self._receivers:
-            while (taken := self._take("any", most)) is not None:
-                if not take(taken):
-                    return
+        while not self._receivers:
+            self._goes_on = False
+            taken = self._take("any", most)
+            if taken is not None and not take(taken):
+                return
+            if self._goes_on or self._budget.left <= 0:  # much was passed over
+                self._budget.left = 0
+                await self._breathe()
+                self._check_open()
+                self._check_may_receive()
+            elif taken is None:
+                break
         waiter = _Waiter(self._receivers, "any", most, take)
         await self._host.poller.wait(waiter)
 
@@ -210,19 +218,24 @@ class Receiver(ReceiveOptions, Socket):
         return [message]
 
     def _take_many(self, most: int) -> list[bytes] | None:
+        taken = ([] if self._head else self._take_singles(most)) or self._take_one_by_one(most)
+        self._budget.left -= cost_of(len(taken), size_of_singles(taken))
+        return taken or None
+
+    def _take_singles(self, most: int) -> list[bytes]:
+        taken = self._fetch_singles(most)
+        # What is taken may make room for more, which is taken too; but it has to end.
+        while 0 < len(taken) < min(most, AT_ONCE) and self._budget.left > 0:
+            more = self._fetch_singles(most - len(taken))
+            if not more:
+                break
+            taken += more
+        return taken
+
+    def _take_one_by_one(self, most: int) -> list[bytes]:
+        # There is a head, or the next has several parts, or nothing of the kind above.
         taken: list[bytes] = []
-        if not self._head:
-            # What is taken may make room for more, which is taken too; but it has to end.
-            while len(taken) < min(most, AT_ONCE) and (
-                more := self._fetch_singles(most - len(taken))
-            ):
-                taken = taken + more if taken else more
-        if taken:
-            self._budget.left -= cost_of(len(taken), size_of_singles(taken))
-            return taken
-        # One by one: there is a head, or the next has several parts, or nothing of the kind above.
-        most = min(most, AT_ONCE)
-        while len(taken) < most:
+        while len(taken) < min(most, AT_ONCE):
             message = self._peek()
             if message is None:
                 break
@@ -232,7 +245,7 @@ class Receiver(ReceiveOptions, Socket):
                 break
             self._consume()
             taken.append(message)
-        return taken or None
+        return taken
 
     def _peek(self) -> Message | None:
         if not self._head:
@@ -299,7 +312,8 @@ class Receiver(ReceiveOptions, Socket):
     def _fetch_singles(self, most: int) -> list[bytes]:  # noqa: ARG002 - see the docstring
         """Single-part messages for the user, all at once; none where a type has no such way.
 
-        The next may be one of several parts, which :meth:`_fetch` has then.
+        The next may be one of several parts, which :meth:`_fetch` has then. What is passed over
+        is taken from the budget.
         """
         return []
 

@@ -13,6 +13,7 @@ from .._speedups import (
     FilteredMultipartReceivePath,
     FilteredReceivePath,
     PrefixTree,
+    cost_of,
 )
 from ..transports import Pipe
 from ._publisher import topic_bytes
@@ -141,8 +142,11 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
         return None
 
     def _fetch_singles(self, most: int) -> list[bytes]:
-        covers, wanted = self._topics.covers, not self.invert_matching
-        return [message for message in super()._fetch_singles(most) if covers(message) is wanted]
+        covers, inverted = self._topics.covers, self.invert_matching
+        came = super()._fetch_singles(most)
+        wanted = [message for message in came if covers(message) is not inverted]
+        self._budget.left -= cost_of(len(came) - len(wanted), 0)
+        return wanted
 
 
 class XSub(Subscriber, BatchSender):

@@ -7,7 +7,7 @@ import trio
 
 import hypersocket as hs
 
-from .worlds import running
+from .worlds import LIMIT, running
 
 
 async def test_pair_to_pair_goes_both_ways() -> None:
@@ -92,4 +92,23 @@ async def test_a_device_in_a_nursery_needs_no_handle() -> None:
         nursery.start_soon(hs.devices.proxy, pull, push)
         await source.send(b"x")
         assert await sink.recv() == b"x"
+        nursery.cancel_scope.cancel()
+
+
+async def test_much_that_nobody_wants_holds_up_nothing() -> None:
+    """It had come before the device began, which is told of nothing any more then."""
+    async with (
+        hs.Pub(bind="inproc://in", sndhwm=0) as source,
+        hs.Sub(connect="inproc://in", subscribe=["", "wanted"]) as front,
+        hs.Push(bind="inproc://out") as back,
+        hs.Pull(connect="inproc://out") as sink,
+        trio.open_nursery() as nursery,
+    ):
+        await source.wait_subscribed("wanted")
+        await source.send_many([b"x"] * 5000)
+        await source.send(b"wanted")
+        front.unsubscribe("")  # and each is looked at when it is taken
+        await nursery.start(hs.devices.proxy, front, back)
+        with trio.fail_after(LIMIT):
+            assert await sink.recv() == b"wanted"
         nursery.cancel_scope.cancel()

@@ -198,3 +198,80 @@ async def test_a_peer_that_floods(what: str, call: str) -> None:
             flood.stop()
         # What fits into the system's buffers may have been written besides.
         assert most < 30_000_000
+
+
+async def take_batches(receiver: Any, enough: int) -> int:
+    taken = 0
+    while taken < enough:
+        taken += len(await receiver.recv_many())
+    return taken
+
+
+async def pass_on(receiver: Any, enough: int) -> int:
+    """As a device takes what comes."""
+    taken = 0
+
+    def take(messages: list[Any]) -> bool:
+        nonlocal taken
+        taken += len(messages)
+        return taken < enough
+
+    await receiver._pass_on(take, 256)
+    return taken
+
+
+async def most_between_turns(receiving: Awaitable[object], came: Callable[[], int]) -> int:
+    """How far ``came`` counts between two turns of another task."""
+    most = before = came()
+
+    async def tick() -> None:
+        nonlocal most, before
+        while True:
+            most, before = max(most, came() - before), came()
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tick)
+        await trio.lowlevel.checkpoint()
+        await receiving
+        nursery.cancel_scope.cancel()
+    return max(most, came() - before)
+
+
+@pytest.mark.parametrize("receive", [take_batches, pass_on])
+async def test_a_few_that_are_wanted_among_many(
+    receive: Callable[[Any, int], Awaitable[int]],
+) -> None:
+    wanted = 200
+    async with (
+        hs.Pub(bind="inproc://p", sndhwm=0) as pub,
+        hs.Sub(connect="inproc://p", subscribe=["", "y"]) as sub,
+    ):
+        await pub.wait_subscribed("y")
+        await pub.send_many([*[b"x"] * 249, b"y"] * wanted)
+        sub.unsubscribe("")  # and each is looked at when it is taken
+
+        async def take_all() -> None:
+            assert await receive(sub, wanted) == wanted
+
+        most = await most_between_turns(take_all(), lambda: sub.stats().messages_in)
+        assert sub.stats().messages_in == 250 * wanted
+    assert most <= 3 * (8 * BUDGET + 2 * sub.rcvhwm)
+
+
+async def test_subscriptions_in_batches() -> None:
+    topics = 30_000
+    taken = 0
+    async with (
+        hs.XPub(bind="inproc://p", rcvhwm=0) as xpub,
+        hs.XSub(connect="inproc://p") as xsub,
+    ):
+        await xpub.wait_connected()
+        await xsub.send_many([b"\1%d" % number for number in range(topics)])
+
+        async def take_all() -> None:
+            nonlocal taken
+            while taken < topics:
+                taken += len(await xpub.recv_many())
+
+        assert await most_between_turns(take_all(), lambda: taken) <= 3 * 8 * BUDGET
