@@ -19,7 +19,7 @@ MODULE = [sys.executable, "-m", "hypersocket"]
 SCRIPT = Path(sys.executable).with_name("hypersocket")
 
 SHOWN = f"""\
-hypersocket {hs.__version__}: each pattern and device at work, over tcp on 127.0.0.1
+hypersocket {hs.__version__} ({hs.speedups} core): each pattern and device at work, over tcp on 127.0.0.1
 
 1. Request and reply (REQ, REP)
         client  ->  server      How many legs has a spider?
