@@ -22,6 +22,7 @@ from hypersocket.amqp import Properties
 from hypersocket.amqp.v10 import Engine
 from hypersocket.amqp.v10 import _codec as codec
 from tests.amqp.v091 import peers
+from tests.amqp.v10.messages import rich_message
 from tests.amqp.v10.peer import Peer
 
 from . import fuzz_amqp_v10 as target10
@@ -184,29 +185,7 @@ def make_values() -> None:
     v10("all", "value", codec.encode_list([by_proton(*one) for one in kinds.items()]))
     v10("array", "value", by_proton("object", proton.Array("what", proton.Data.INT, 1, -2, 3)))
     v10("described", "value", by_proton("object", proton.Described("what", [1, "two"])))
-    rich = proton.Message(
-        body=b"body",
-        inferred=True,
-        durable=True,
-        priority=9,
-        ttl=2.5,
-        first_acquirer=True,
-        delivery_count=3,
-        id=proton.ulong(2**63),
-        correlation_id=b"\xff\0",
-        user_id=b"me",
-        address="to",
-        subject="sub",
-        reply_to="back",
-        content_type=proton.symbol("a/b"),
-        content_encoding=proton.symbol("br"),
-        creation_time=12.5,
-        group_id="g",
-        properties={"k": proton.uint(3)},
-        annotations={proton.symbol("x-opt-a"): proton.symbol("b")},
-        instructions={proton.symbol("x-opt-hop"): 1},
-    )
-    v10("rich", "message", bytes(rich.encode()))
+    v10("rich", "message", bytes(rich_message().encode()))
     bodies = {"text": "text", "map": {"a": [1.5, b"x"]}, "list": [1, 2], "null": None}
     for name, body in bodies.items():
         v10(name, "message", bytes(proton.Message(body=body).encode()))

@@ -7,6 +7,7 @@ asks for none. ``FORM`` says which it is, and :data:`hypersocket.speedups` says 
 """
 
 import os
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ def _can_be_compiled() -> bool:
 
 
 FORM = "compiled" if _can_be_compiled() else "pure"
+
+SHORT_WAYS = not sys.flags.dev_mode
+"""Whether sockets take the short way. Under ``python -X dev`` each call is a coroutine, so that
+Python itself warns of one that is never awaited."""
 
 if TYPE_CHECKING or FORM == "pure":
     from .framing import (
@@ -101,6 +106,7 @@ __all__ = [
     "MOST_LOOKED_AT",
     "PASSED_OVER",
     "PIECE",
+    "SHORT_WAYS",
     "BatchReceivePath",
     "Budget",
     "FairQueue",

@@ -64,7 +64,7 @@ def _common(who: str, whom: str) -> Callable[[F], F]:
             help="How often to publish statistics.",
         ),
         click.option("--name", metavar="NAME", help="What the monitor and the metrics call it."),
-        linger_option,
+        linger_option("5"),
         connections_option,
         socket_option(
             " It goes to each of the two sockets that has it; frontend.rcvhwm=5000 to one."
@@ -154,10 +154,10 @@ def _options_of_each(
 @click.command(
     cls=Command,
     examples={
-        "hypersocket queue --frontend tcp://*:5555 --backend tcp://*:5556": (
+        "hypersocket queue --frontend 'tcp://*:5555' --backend 'tcp://*:5556'": (
             "Clients (REQ) at 5555, workers (REP) at 5556"
         ),
-        "hypersocket queue --frontend tcp://*:5555 --backend tcp://*:5556 \\\n"
+        "hypersocket queue --frontend 'tcp://*:5555' --backend 'tcp://*:5556' \\\n"
         "    --balance least-outstanding --monitor tcp://127.0.0.1:5599": (
             "Spare slow workers, and let hypersocket top watch"
         ),
@@ -193,12 +193,11 @@ def queue(balance: str, **given: Any) -> Work:
 @click.command(
     cls=Command,
     examples={
-        "hypersocket forwarder --frontend tcp://*:5555 --backend tcp://*:5556": (
+        "hypersocket forwarder --frontend 'tcp://*:5555' --backend 'tcp://*:5556'": (
             "Publishers (PUB) connect to 5555, subscribers (SUB) to 5556"
         ),
-        "hypersocket forwarder --frontend-connect tcp://headquarters:5556 --backend tcp://*:5556": (
-            "Bring what is wanted here over a slow line once"
-        ),
+        "hypersocket forwarder --frontend-connect tcp://headquarters:5556 \\\n"
+        "    --backend 'tcp://*:5556'": ("Bring what is wanted here over a slow line once"),
     },
 )
 @_common("publishers", "subscribers")
@@ -214,10 +213,10 @@ def forwarder(**given: Any) -> Work:
 @click.command(
     cls=Command,
     examples={
-        "hypersocket streamer --frontend tcp://*:5557 --backend tcp://*:5558": (
+        "hypersocket streamer --frontend 'tcp://*:5557' --backend 'tcp://*:5558'": (
             "Sources (PUSH) connect to 5557, sinks (PULL) to 5558"
         ),
-        "hypersocket streamer --frontend tcp://*:5557 --backend tcp://*:5558 \\\n"
+        "hypersocket streamer --frontend 'tcp://*:5557' --backend 'tcp://*:5558' \\\n"
         "    --option frontend.rcvhwm=100 --option backend.sndhwm=100 --linger 60": (
             "Hold fewer messages, and wait longer for them at the end"
         ),

@@ -44,7 +44,9 @@ SHELLS = {
         "hypersocket demo": "Watch each pattern and device at work",
         "hypersocket rep --bind tcp://127.0.0.1:5555\n"
         "hypersocket req tcp://127.0.0.1:5555 --data hello": "A server, and a client elsewhere",
-        "hypersocket queue --frontend tcp://*:5555 --backend tcp://*:5556": "Clients to workers",
+        "hypersocket queue --frontend 'tcp://*:5555' --backend 'tcp://*:5556'": (
+            "Clients to workers"
+        ),
         "python -m hypersocket demo": "The same command, where it is not on the path",
     },
     subcommand_metavar="COMMAND ...",

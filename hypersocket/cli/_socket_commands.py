@@ -46,7 +46,7 @@ _COUNT = {
 }
 
 
-def _common(count: str, timeout: str) -> Callable[[F], F]:
+def _common(count: str, timeout: str, linger: str = "5") -> Callable[[F], F]:
     """What all of them have."""
     decorators = [
         click.argument("endpoints", metavar="ENDPOINT...", nargs=-1, required=True),
@@ -61,7 +61,7 @@ def _common(count: str, timeout: str) -> Callable[[F], F]:
         ),
         click.option("--count", type=click.IntRange(min=1), metavar="N", help=_COUNT[count]),
         click.option("--timeout", type=Seconds(), metavar="S", help=timeout),
-        linger_option,
+        linger_option(f"--timeout, or else {linger}"),
         connections_option,
         socket_option(),
     ]
@@ -185,7 +185,7 @@ def _source(fd: int, name: str, settings: Settings) -> Source:
     cls=Command,
     examples={
         "hypersocket push tcp://127.0.0.1:5557 --data 'one job'": "Send one message",
-        "seq 1000 | hypersocket push --bind tcp://*:5557": "Share out lines among those who pull",
+        "seq 1000 | hypersocket push --bind 'tcp://*:5557'": "Share out lines among those who pull",
         "hypersocket push tcp://127.0.0.1:5557 --format raw --file picture.png --timeout 10": (
             "Send a file as one message, and fail if nobody took it in ten seconds"
         ),
@@ -210,7 +210,7 @@ def push(data: tuple[str, ...], file: str | None, **given: Any) -> Work:
 @click.command(
     cls=Command,
     examples={
-        "hypersocket pub --bind tcp://*:5556 --topic weather --data 'rain at ten'": (
+        "hypersocket pub --bind 'tcp://*:5556' --topic weather --data 'rain at ten'": (
             "Publish one message of two frames, when somebody has subscribed to it"
         ),
         "tail -f log | hypersocket pub tcp://127.0.0.1:5556 --wait-subscribers 0": (
@@ -262,7 +262,7 @@ def pub(
         ),
     },
 )
-@_common("send", "Fail when a reply does not come for S seconds.")
+@_common("send", "Fail when a reply does not come for S seconds.", linger="0")
 @_print
 @_data("A request to send.")
 @_file
@@ -278,7 +278,7 @@ def req(data: tuple[str, ...], file: str | None, **given: Any) -> Work:
 @click.command(
     cls=Command,
     examples={
-        "hypersocket rep --bind tcp://*:5555": "Answer each request with itself",
+        "hypersocket rep --bind 'tcp://*:5555'": "Answer each request with itself",
         "hypersocket rep tcp://127.0.0.1:5560 --data yes --data no": (
             "Serve behind a queue, with yes and no by turns"
         ),
@@ -300,7 +300,7 @@ def rep(data: tuple[str, ...], **given: Any) -> Work:
 @click.command(
     cls=Command,
     examples={
-        "hypersocket pull --bind tcp://*:5558": "Print what is pushed here, a line each",
+        "hypersocket pull --bind 'tcp://*:5558'": "Print what is pushed here, a line each",
         "hypersocket pull tcp://127.0.0.1:5557 --format raw --count 1 > picture.png": (
             "Take one message as it is"
         ),

@@ -49,6 +49,7 @@ def _loaded(file: str, values: dict[str, str]) -> Topology:
     if "://" not in file:
         return topology.load(file, variables=values)
     endpoint, _, name = file.partition("#")
+    say(f"asking {endpoint} for {name or 'its topology'}")  # who may not be there yet
     return trio.run(partial(topology.load_from, endpoint, name, variables=values))
 
 
@@ -68,6 +69,7 @@ def _with_topology(
     file: str,
     variables: tuple[str, ...],
     of_gateway: Callable[[dict[str, str]], int] | None = None,
+    instead: str = "hypersocket gateway runs it",
 ) -> Work:
     """Load the file and work with it. A line for each mistake in it, and the exit status 2.
 
@@ -76,6 +78,7 @@ def _with_topology(
         file: which.
         variables: as given on the command line.
         of_gateway: what to do with a gateway file; None where it is the wrong one.
+        instead: what can be done with that.
     """
     values = split_options(variables, "--set")
     if "://" in file:
@@ -87,7 +90,7 @@ def _with_topology(
         if is_gateway(file):
             if of_gateway is not None:
                 return of_gateway(values)
-            say(f"{file}: this is a gateway file: hypersocket gateway runs it")
+            say(f"{file}: this is a gateway file: {instead}")
             return BAD_USAGE
         try:
             loaded = _loaded(file, values)
@@ -203,7 +206,11 @@ def graph(file: str, variables: tuple[str, ...], output: str | None) -> Work:
         if output is None or output == "-":
             sys.stdout.write(picture)
         else:
-            Path(output).write_text(picture, encoding="utf-8")
+            try:
+                Path(output).write_text(picture, encoding="utf-8")
+            except OSError as error:
+                raise Failed(f"{output}: cannot write it: {error.strerror}") from None
         return SUCCEEDED
 
-    return _with_topology(work, file, variables)
+    named = f'[gateways.bridge] with config = "{file}" in a topology file is drawn'
+    return _with_topology(work, file, variables, instead=named)

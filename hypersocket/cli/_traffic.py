@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Callable
@@ -61,6 +62,16 @@ async def _join(socket: Socket, settings: Settings) -> None:
             await socket.connect(endpoint)
 
 
+def _nobody(socket: Socket, settings: Settings) -> str:
+    """What is added to a failure where there never was a peer; how to learn more."""
+    if socket.stats().connects:
+        return ""
+    if settings.bind:
+        return "; nobody has connected"
+    told = logging.getLogger("hypersocket").isEnabledFor(logging.DEBUG)
+    return "; there was no connection" + ("" if told else ": --verbose says why")
+
+
 # Sending
 
 
@@ -71,7 +82,7 @@ async def push(settings: Settings, source: Source, told: Told, stop: Stop) -> in
     async with socket:
         await _join(socket, settings)
         await sending.run(stop)
-    return sending.outcome(_not_written(socket.stats(), sending.sent))
+    return sending.outcome(_not_written(socket.stats(), sending.sent), _nobody(socket, settings))
 
 
 async def pub(settings: Settings, source: Source, told: Told, stop: Stop) -> int:
@@ -81,7 +92,7 @@ async def pub(settings: Settings, source: Source, told: Told, stop: Stop) -> int
     async with socket:
         await _join(socket, settings)
         await sending.run(stop, lambda: _wait_subscribers(socket, settings))
-    return sending.outcome(_not_published(socket.stats()))
+    return sending.outcome(_not_published(socket.stats()), _nobody(socket, settings))
 
 
 class _Sending:
@@ -129,15 +140,19 @@ class _Sending:
                 )
             self._told(self._source.position)
 
-    def outcome(self, not_delivered: str) -> int:
+    def outcome(self, not_delivered: str, nobody: str) -> int:
         """The exit status.
+
+        Args:
+            not_delivered: what was lost.
+            nobody: what is added where nobody was there to take it.
 
         Raises:
             Failed: there is something to tell.
         """
         problems = [problem for problem in (self._problem, not_delivered) if problem]
         if problems:
-            raise Failed("; ".join(problems))
+            raise Failed("; ".join(problems) + nobody)
         return SUCCEEDED
 
 
@@ -232,7 +247,9 @@ async def _arrived(
     with stop.ends(), trio.move_on_after(settings.timeout) as patience:
         messages.append(await socket.recv_multipart())
     if patience.cancelled_caught:
-        raise Failed(f"nothing arrived within {settings.timeout:g} seconds")
+        raise Failed(
+            f"nothing arrived within {settings.timeout:g} seconds{_nobody(socket, settings)}"
+        )
     if messages and not isinstance(socket, Rep):
         messages += _take(socket, most - 1)
     return messages
@@ -275,7 +292,10 @@ async def req(settings: Settings, source: Source, told: Told, stop: Stop) -> int
                         answered += 1
                         await output.write([reply])
                     if patience.cancelled_caught:
-                        raise Failed(f"no reply within {settings.timeout:g} seconds")
+                        raise Failed(
+                            f"no reply within {settings.timeout:g} seconds"
+                            + _nobody(socket, settings)
+                        )
                 told(source.position)
     if ended.cancelled_caught:
         raise Failed(f"interrupted after {answered} repl{'y' if answered == 1 else 'ies'}")

@@ -65,15 +65,15 @@ def check_address(address: str, name: str) -> None:
         raise click.BadParameter(str(error), param_hint=name) from None
 
 
-def linger_option(function: F) -> F:
+def linger_option(default: str) -> Callable[[F], F]:
     """``--linger``."""
     return click.option(
         "--linger",
         type=Seconds(),
         metavar="S",
         help="How long to wait at the end for what was sent to be written; inf for no limit."
-        " 5 by default.",
-    )(function)
+        f" By default {default}.",
+    )
 
 
 def socket_option(extra: str = "") -> Callable[[F], F]:

@@ -23,6 +23,7 @@ from .. import (
     XSub,
     __version__,
     devices,
+    speedups,
 )
 from ._outcome import Failed
 
@@ -42,7 +43,8 @@ def run() -> None:
     Raises:
         DemoFailed: one of them did not deliver what it should.
     """
-    print(f"hypersocket {__version__}: each pattern and device at work, over tcp on 127.0.0.1")
+    print(f"hypersocket {__version__} ({speedups} core):", end=" ")
+    print("each pattern and device at work, over tcp on 127.0.0.1")
     trio.run(_show_all)
     print("\nEvery message arrived where it should.")
 

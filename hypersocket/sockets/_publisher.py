@@ -13,7 +13,15 @@ from .._errors import ProtocolError, StateError
 from .._message import Message, to_bytes
 from .._option_groups import ConflateOptions, PublisherOptions, XPubOptions
 from .._reasons import DropReason, Reason
-from .._speedups import FairQueue, PrefixSet, PrefixTree, PublishPath, ShortWays, forget_shared
+from .._speedups import (
+    SHORT_WAYS,
+    FairQueue,
+    PrefixSet,
+    PrefixTree,
+    PublishPath,
+    ShortWays,
+    forget_shared,
+)
 from ..transports import Pipe
 from ._receiving import BatchReceiver
 from ._sending import BatchSender
@@ -52,7 +60,7 @@ class Publisher(PublisherOptions, BatchSender):
         self._short_ways += self._publish_paths
         self._set_plain()
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING and SHORT_WAYS:
         send = ShortWays.short_send
         send_multipart = ShortWays.short_send_multipart
 

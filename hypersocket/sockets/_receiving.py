@@ -13,7 +13,7 @@ import trio
 from .._errors import MultipartError
 from .._message import Message
 from .._option_groups import ReceiveOptions
-from .._speedups import AT_ONCE, cost_of, size_of_singles
+from .._speedups import AT_ONCE, PIECE, cost_of, size_of, size_of_singles
 from ..transports._waits import Wait
 from ._socket import Socket
 
@@ -200,13 +200,11 @@ class Receiver(ReceiveOptions, Socket):
         message = self._peek()
         if message is None:
             return None
-        if form == "multipart":
-            self._consume()
-            return message if isinstance(message, list) else [message]
-        if isinstance(message, list):
+        if form == "single" and isinstance(message, list):
             raise _several_parts(message)
         self._consume()
-        return message
+        self._budget.left -= size_of(message) >> PIECE
+        return message if form == "single" or isinstance(message, list) else [message]
 
     def _take_any(self, most: int) -> list[Message] | None:
         if not self._head and most > 1 and (singles := self._fetch_singles(most)):

@@ -12,7 +12,7 @@ import trio
 from .._errors import HypersocketError
 from .._message import Buffer, Message, to_bytes, to_message
 from .._option_groups import SendOptions
-from .._speedups import cost_of, size_of_singles
+from .._speedups import PIECE, cost_of, size_of, size_of_singles
 from ..transports._waits import Wait
 from ._socket import Socket
 
@@ -54,7 +54,9 @@ class Sender(SendOptions, Socket):
 
         A cancelled call has not sent.
         """
-        await self._send([to_bytes(data)])
+        message = to_bytes(data)
+        self._budget.left -= len(message) >> PIECE
+        await self._send([message])
 
     async def send_multipart(self, frames: Iterable[Buffer]) -> None:
         """Send one message of several frames, all or none; waits while there is no room for it.
@@ -67,7 +69,9 @@ class Sender(SendOptions, Socket):
 
         A cancelled call has not sent.
         """
-        await self._send([to_message(frames)])
+        message = to_message(frames)
+        self._budget.left -= size_of(message) >> PIECE
+        await self._send([message])
 
     def send_nowait(self, data: Buffer) -> None:
         """Like :meth:`send`, but raises :exc:`trio.WouldBlock` where that would wait."""

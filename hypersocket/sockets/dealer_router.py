@@ -10,7 +10,7 @@ from .._errors import HandshakeError, HostUnreachable
 from .._message import Message, from_frames
 from .._option_groups import ConflateOptions, RouterOptions, RoutingIdOptions
 from .._reasons import DropReason, Reason
-from .._speedups import FairQueue, RoutedReceivePath, RoutedSendPath, ShortWays
+from .._speedups import SHORT_WAYS, FairQueue, RoutedReceivePath, RoutedSendPath, ShortWays
 from ..transports import Pipe
 from ._receiving import Receiver
 from ._sending import Sender
@@ -68,7 +68,7 @@ class Router(RoutingIdOptions, RouterOptions, Receiver, Sender):
         )
         self._short_ways += [self._send_multipart_path, self._receive_multipart_path]
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING and SHORT_WAYS:
         send_multipart = ShortWays.short_send_multipart
         recv_multipart = ShortWays.short_recv_multipart
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .._message import Message
 from .._option_groups import ConflateOptions
 from .._speedups import (
+    SHORT_WAYS,
     BatchReceivePath,
     FairQueue,
     LoadBalancer,
@@ -28,7 +29,7 @@ class BalancedSender(BatchSender):
         self._balancer = LoadBalancer(self.immediate)
         self._send_path = SendPath(self._balancer, self._senders, self._budget, super().send)
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING and SHORT_WAYS:
         send = ShortWays.short_send
 
     def _opening(self) -> None:
@@ -89,7 +90,7 @@ class FairReceiver(BatchReceiver):
         self._receive_many_path = many
         self._short_ways += [single, multipart, many]
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING and SHORT_WAYS:
         recv = ShortWays.short_recv
         recv_multipart = ShortWays.short_recv_multipart
         recv_many = ShortWays.short_recv_many

@@ -73,6 +73,8 @@ STREAMER = f"streamer --frontend {TCP} --backend {TCP}"
     [
         ("", "hypersocket", "expected a COMMAND"),
         ("juggle", "hypersocket", "No such command 'juggle'"),
+        ("quue", "hypersocket", "No such command 'quue'. Did you mean 'queue'?"),
+        (f"push {TCP} --data", "hypersocket push", "'--data' requires an argument"),
         ("--loud demo", "hypersocket", "--loud"),
         ("demo --loud", "hypersocket demo", "--loud"),
         ("demo twice", "hypersocket demo", "twice"),

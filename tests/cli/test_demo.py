@@ -18,8 +18,9 @@ from hypersocket.cli import demo
 MODULE = [sys.executable, "-m", "hypersocket"]
 SCRIPT = Path(sys.executable).with_name("hypersocket")
 
+NAME = f"hypersocket {hs.__version__} ({hs.speedups} core)"
 SHOWN = f"""\
-hypersocket {hs.__version__}: each pattern and device at work, over tcp on 127.0.0.1
+{NAME}: each pattern and device at work, over tcp on 127.0.0.1
 
 1. Request and reply (REQ, REP)
         client  ->  server      How many legs has a spider?

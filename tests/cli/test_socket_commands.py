@@ -106,14 +106,27 @@ def test_lines_before_a_wrong_one_are_sent_and_it_is_named(theirs: Make, tmp_pat
 def test_push_says_what_was_not_delivered() -> None:
     done = run("push", "tcp://127.0.0.1:1", "--data", "a", "--count", "3", "--timeout", "0.1")
     assert done.returncode == 1
-    assert done.stderr == b"hypersocket: 3 messages of 3 not delivered (linger expired)\n"
+    assert done.stderr == (
+        b"hypersocket: 3 messages of 3 not delivered (linger expired);"
+        b" there was no connection: --verbose says why\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["pull"], ["req", "--data", "a"], ["sub"], ["rep"]])
+def test_without_a_connection_it_is_said_and_verbose_says_why(arguments: list[str]) -> None:
+    done = run(*arguments, "tcp://127.0.0.1:1", "--timeout", "0.1")
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"; there was no connection: --verbose says why\n")
+    done = run(*arguments, "tcp://127.0.0.1:1", "--timeout", "0.1", "--verbose")
+    assert done.stderr.endswith(b"; there was no connection\n")
+    assert b"127.0.0.1:1: connection refused" in done.stderr.lower()
 
 
 def test_push_says_when_nobody_takes_a_message() -> None:
     done = run("push", "--bind", ANY_PORT, "--data", "a", "--timeout", "0.1")
     assert done.returncode == 1
     assert done.stderr.splitlines()[1:] == [
-        b"hypersocket: nobody took message 1 within 0.1 seconds"
+        b"hypersocket: nobody took message 1 within 0.1 seconds; nobody has connected"
     ]
 
 
@@ -172,7 +185,9 @@ def test_pull_prints_each_message_at_once(start: Start, theirs: Make) -> None:
 def test_pull_fails_when_nothing_arrives() -> None:
     done = run("pull", "--bind", ANY_PORT, "--timeout", "0.1")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[1:] == [b"hypersocket: nothing arrived within 0.1 seconds"]
+    assert done.stderr.splitlines()[1:] == [
+        b"hypersocket: nothing arrived within 0.1 seconds; nobody has connected"
+    ]
 
 
 def test_pull_that_is_interrupted_before_its_count_has_failed(start: Start, theirs: Make) -> None:
@@ -272,7 +287,7 @@ def test_pub_waits_for_several_subscribers_of_anything(start: Start, theirs: Mak
 def test_pub_fails_when_no_subscriber_comes() -> None:
     done = run("pub", "--bind", ANY_PORT, "--topic", "x", "--data", "a", "--timeout", "0.1")
     assert done.returncode == 1
-    said = b"hypersocket: there was no subscriber to 'x' within 0.1 seconds"
+    said = b"hypersocket: there was no subscriber to 'x' within 0.1 seconds; nobody has connected"
     assert done.stderr.splitlines()[1:] == [said]
 
 

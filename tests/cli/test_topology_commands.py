@@ -85,9 +85,20 @@ def test_graph(network: str, tmp_path: Path) -> None:
 
 
 def test_a_picture_that_cannot_be_written(network: str, tmp_path: Path) -> None:
-    done = run("graph", network, "-o", str(tmp_path / "nowhere" / "network.svg"))
+    path = tmp_path / "nowhere" / "network.svg"
+    done = run("graph", network, "-o", str(path))
     assert done.returncode == 1
-    assert done.stderr.count(b"\n") == 1
+    assert done.stderr.decode() == (
+        f"hypersocket: {path}: cannot write it: No such file or directory\n"
+    )
+
+
+def test_a_gateway_file_is_drawn_by_a_topology_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text('[broker]\nurl = "amqp://localhost"\n', encoding="utf-8")
+    done = run("graph", str(path))
+    assert done.returncode == 2
+    assert f'[gateways.bridge] with config = "{path}"' in done.stderr.decode()
 
 
 @pytest.mark.parametrize("why", ["in use", "no interface", "metrics"])
@@ -179,6 +190,9 @@ def test_run_what_a_configuration_service_tells(start: Start, theirs: Make, tmp_
     front, back = f"ipc://{tmp_path}/front", f"ipc://{tmp_path}/back"
     text = NETWORK.replace("tcp://${host}:*", front, 1).replace("tcp://${host}:*", back, 1)
     network = start("run", f"ipc://{tmp_path}/service#network")
+    assert network.err.line().decode() == (
+        f"hypersocket: asking ipc://{tmp_path}/service for network\n"
+    )
     assert service.recv() == b"network"
     service.send_multipart([b"ok", text.encode()])
     source, sink = theirs("PUSH", connect=front), theirs("PULL", connect=back)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 from typing import Any
 
@@ -12,6 +13,25 @@ import trio
 import hypersocket as hs
 
 from .worlds import joined
+
+FORGETFUL = """
+import trio
+import hypersocket as hs
+
+async def main():
+    options = {"bind": "inproc://here"}, {"connect": "inproc://here"}
+    for one, other in (hs.Push, hs.Pull), (hs.Pub, hs.Sub), (hs.Router, hs.Dealer):
+        async with one(**options[0]) as one, other(**options[1]) as other:
+            one.send_multipart([b"x", b"y"])
+            other.recv()
+            other.recv_multipart()
+    async with hs.Push(bind="inproc://here") as push, hs.Pull(connect="inproc://here") as pull:
+        push.send(b"forgotten")
+        await push.send(b"awaited")
+        print(await pull.recv())
+
+trio.run(main)
+"""
 
 
 async def test_they_can_be_started_as_tasks(here: str) -> None:
@@ -39,6 +59,7 @@ def test_they_can_be_run() -> None:
             trio.run(call)
 
 
+@pytest.mark.skipif(sys.flags.dev_mode, reason="calls are coroutines in development mode")
 async def test_a_send_that_is_awaited_twice_or_never(here: str) -> None:
     async with joined(hs.Pull(), hs.Push(), here) as (pull, push):
         push.send(b"never awaited, never sent")  # type: ignore[unused-coroutine]
@@ -52,6 +73,7 @@ async def test_a_send_that_is_awaited_twice_or_never(here: str) -> None:
         assert [await pull.recv(), await pull.recv()] == [b"once", b"last"]
 
 
+@pytest.mark.skipif(sys.flags.dev_mode, reason="calls are coroutines in development mode")
 async def test_a_receive_that_is_awaited_twice_or_never(here: str) -> None:
     """Each time it is awaited is a call."""
     async with joined(hs.Pull(), hs.Push(), here) as (pull, push):
@@ -60,6 +82,20 @@ async def test_a_receive_that_is_awaited_twice_or_never(here: str) -> None:
         pull.recv()  # type: ignore[unused-coroutine]
         call = pull.recv()
         assert [await call, await call, await pull.recv()] == [b"0", b"1", b"2"]
+
+
+def test_in_development_mode_python_tells_of_a_forgotten_await() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "always", "-c", FORGETFUL],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "b'awaited'\n")
+    told = [line for line in done.stderr.splitlines() if "was never awaited" in line]
+    calls = [line.split("'")[1].rpartition(".")[2] for line in told]
+    assert sorted(calls) == sorted(["recv", "recv_multipart", "send_multipart"] * 3 + ["send"])
 
 
 @pytest.mark.parametrize("trace", [sys.settrace, sys.setprofile], ids=["trace", "profile"])

@@ -56,6 +56,8 @@ KINDS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "pub and sub": (hs.Pub, lambda: hs.Sub(subscribe="")),
     "dealer and router": (hs.Dealer, hs.Router),
     "router and dealer": (hs.Router, lambda: hs.Dealer(routing_id=b"d")),
+    "pair": (hs.Pair, hs.Pair),
+    "dealer and dealer": (hs.Dealer, hs.Dealer),
 }
 
 

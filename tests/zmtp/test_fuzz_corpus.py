@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from fuzz.fuzz_zmtp import TYPES, play
 from fuzz.fuzz_zmtp import test_one_input as one_input
 from hypersocket.zmtp import HandshakeSucceeded, Limits
-from tests.fuzzing import CORPUS, mutants_of, seeds_of
+from tests.fuzzing import CORPUS, checks_of, seeds_of
 
 SEEDS = seeds_of("zmtp")
 
@@ -18,17 +16,7 @@ def test_there_are_seeds() -> None:
     assert len(SEEDS) >= 16
 
 
-@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("how", [0, 1, 7, 0x80, 0x83])
-def test_seed(seed: Path, how: int) -> None:
-    data = seed.read_bytes()
-    one_input(data[:1] + bytes((how,)) + data[2:])
-
-
-@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
-def test_mutations_of_a_seed(seed: Path) -> None:
-    for mutant in mutants_of(seed, 200):
-        one_input(mutant)
+test_seed, test_mutations_of_a_seed = checks_of(SEEDS, one_input, 200)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.fuzz_amqp_v091 import SCENES, framed, play
 from fuzz.fuzz_amqp_v091 import test_one_input as one_input
-from tests.fuzzing import mutants_of, records_of, seeds_of
+from tests.fuzzing import checks_of, frames_of, seeds_of
 
 SEEDS = seeds_of("amqp_v091")
 
@@ -19,30 +16,13 @@ def test_there_are_seeds_for_every_scene() -> None:
     assert {SCENES[seed.read_bytes()[0] & 7] for seed in SEEDS} == set(SCENES)
 
 
-@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("how", [0, 1, 7, 0x80, 0x83])
-def test_seed(seed: Path, how: int) -> None:
-    data = seed.read_bytes()
-    one_input(data[:1] + bytes((how,)) + data[2:])
-
-
-@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
-def test_mutations_of_a_seed(seed: Path) -> None:
-    for mutant in mutants_of(seed, 50):
-        one_input(mutant)
-
-
-frames_of_any_kind = st.one_of(
-    st.sampled_from(records_of(SEEDS, 2)), st.binary(min_size=2, max_size=12)
-)
+test_seed, test_mutations_of_a_seed = checks_of(SEEDS, one_input, 50)
 
 
 @given(
     st.sampled_from(range(len(SCENES))),
     st.integers(0, 255),
-    st.lists(
-        st.sampled_from(records_of(SEEDS, 2)) | st.binary(min_size=2, max_size=12), max_size=8
-    ),
+    frames_of(SEEDS, 2),
 )
 def test_frames_in_any_order(scene: int, how: int, frames: list[bytes]) -> None:
     one_input(bytes((scene | 0x80, how)) + b"".join(frames))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.fuzz_amqp_v10 import SCENES, WHAT, compare, framed, one_message, one_value, play
 from fuzz.fuzz_amqp_v10 import test_one_input as one_input
-from tests.fuzzing import mutants_of, records_of, seeds_of
+from tests.fuzzing import checks_of, frames_of, seeds_of
 
 SEEDS = seeds_of("amqp_v10")
 
@@ -19,30 +16,13 @@ def test_there_are_seeds_for_everything() -> None:
     assert {WHAT[seed.read_bytes()[0] & 0x7F] for seed in SEEDS} == set(WHAT)
 
 
-@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("how", [0, 1, 7, 0x80, 0x83])
-def test_seed(seed: Path, how: int) -> None:
-    data = seed.read_bytes()
-    one_input(data[:1] + bytes((how,)) + data[2:])
-
-
-@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
-def test_mutations_of_a_seed(seed: Path) -> None:
-    for mutant in mutants_of(seed, 50):
-        one_input(mutant)
-
-
-frames_of_any_kind = st.one_of(
-    st.sampled_from(records_of(SEEDS, 4)), st.binary(min_size=4, max_size=12)
-)
+test_seed, test_mutations_of_a_seed = checks_of(SEEDS, one_input, 50)
 
 
 @given(
     st.sampled_from(range(len(WHAT) - len(SCENES), len(WHAT))),
     st.integers(0, 255),
-    st.lists(
-        st.sampled_from(records_of(SEEDS, 4)) | st.binary(min_size=4, max_size=12), max_size=8
-    ),
+    frames_of(SEEDS, 4),
 )
 def test_frames_in_any_order(what: int, how: int, frames: list[bytes]) -> None:
     one_input(bytes((what | 0x80, how)) + b"".join(frames))

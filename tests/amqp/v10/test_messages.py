@@ -22,6 +22,8 @@ from hypersocket.amqp.v10 import (
     quirks_of,
 )
 
+from .messages import rich_message
+
 RICH = Properties(
     content_type="text/plain",
     content_encoding="gzip",
@@ -83,29 +85,7 @@ def test_the_routing_key_is_the_subject_before_the_type() -> None:
 
 
 def test_we_read_every_property_that_proton_writes() -> None:
-    made = proton.Message(
-        body=b"body",
-        inferred=True,
-        durable=True,
-        priority=9,
-        ttl=2.5,
-        first_acquirer=True,
-        delivery_count=3,
-        id=proton.ulong(2**63),
-        correlation_id=b"\xff\x00",
-        user_id=b"me",
-        address="to",
-        subject="sub",
-        reply_to="back",
-        content_type=proton.symbol("a/b"),
-        content_encoding=proton.symbol("br"),
-        creation_time=12.5,
-        group_id="g",
-        properties={"k": proton.uint(3)},
-        annotations={proton.symbol("x-opt-a"): proton.symbol("b")},
-        instructions={proton.symbol("x-opt-hop"): 1},
-    )
-    sections = Sections(bytes(made.encode()))
+    sections = Sections(bytes(rich_message().encode()))
     assert sections.body == b"body"
     assert sections.read_properties() == Properties(
         content_type="a/b",
