@@ -66,6 +66,7 @@ class Letter:
         target: where it was published, or was to be.
         done: told how it ended: True, the dead-letter target has it; False, it was dropped.
         kept: whether the broker still has the original, so that it can be tried for ever.
+        once: whether it is not, for all that: what it answers was carried out, and is settled.
     """
 
     reason: str
@@ -75,6 +76,7 @@ class Letter:
     target: Target = NOWHERE
     done: Callable[[bool], None] | None = None
     kept: bool = False
+    once: bool = False
 
     def headers(self, gateway: str, route: str) -> dict[str, Any]:
         """What is said of its failure."""
@@ -363,7 +365,7 @@ class Burial:
 
     def _refuse(self, letter: Letter, text: str) -> None:
         """The target does not take it."""
-        if letter.kept:
+        if letter.kept and not letter.once:
             self._fails(text)
             self._again(letter, pause=True)
         else:
