@@ -7,7 +7,15 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..._version import __version__
-from .._types import AmqpError, ConnectionLost, NotSupported, Outcome, Publication, Subscription
+from .._types import (
+    AmqpError,
+    ChannelLost,
+    ConnectionLost,
+    NotSupported,
+    Outcome,
+    Publication,
+    Subscription,
+)
 from . import _codec
 from ._conditions import Condition, condition_of
 from ._events import Ended, Event, LinkEnded, Opened, Settled
@@ -21,9 +29,10 @@ from ._sender import SenderLink
 _DELIVERY: int = constants.PN_DELIVERY
 _RELAY = "ANONYMOUS-RELAY"
 _OUTPUT_MAX = 262_144
-_FRAMES_IN_FLIGHT = 65_536
-"""Frames that a session may send ahead. A window in frames would throttle small messages, and
-links are bounded by their credit; what comes is read at once, so nothing piles up in the engine."""
+
+UNINVITED_MAX = 16
+"""Sessions and links that a peer may begin, though nobody here has use for them: each takes memory
+until the peer ends it."""
 
 
 class Engine:
@@ -72,6 +81,7 @@ class Engine:
         self._is_open = self._closing = False
         self._tags = self._link_names = 0
         self._popped = 0
+        self._uninvited = 0
         self._frame_max = frame_max
         self._make(container_id, hostname, password, idle_timeout)
         self._handlers: dict[int, Callable[[Any], None]] = {
@@ -200,9 +210,11 @@ class Engine:
 
         Raises:
             ConnectionLost: the connection has ended.
+            ChannelLost: there can be no such address.
             NotSupported: the peer offers no anonymous relay.
         """
         self._check()
+        _check_address(address)
         if address is None and _RELAY not in self.capabilities:
             raise NotSupported(
                 f"{self.peer} offers no anonymous relay ({_RELAY}): give the sender an address"
@@ -214,8 +226,10 @@ class Engine:
 
         Raises:
             ConnectionLost: the connection has ended.
+            ChannelLost: there can be no such address.
         """
         self._check()
+        _check_address(subscription.address)
         return ReceiverLink(self, self._name(), subscription)
 
     def close(self) -> None:
@@ -289,6 +303,7 @@ class Engine:
             # A session of the peer's own: it is no client of ours.
             lib.pn_session_open(session)
             lib.pn_session_close(session)
+            self._refused("sessions")
         elif self.sessions[session] is None:
             lib.pn_session_close(session)
             if not self._is_open and self._error is None:
@@ -309,9 +324,33 @@ class Engine:
         lib.pn_session_free(session)
 
     def _on_attach(self, event: Any) -> None:
-        link = self.links.get(lib.pn_event_link(event))
+        handle = lib.pn_event_link(event)
+        link = self.links.get(handle)
         if link is not None:
             link.opened()
+        elif not lib.pn_link_state(handle) & constants.PN_LOCAL_CLOSED:  # it is not one of ours
+            condition = lib.pn_link_condition(handle)
+            lib.pn_condition_set_name(condition, chars("amqp:not-allowed"))
+            lib.pn_link_open(handle)
+            lib.pn_link_close(handle)
+            self._refused("links")
+
+    def _refused(self, what: str) -> None:
+        self._uninvited += 1
+        if self._uninvited > UNINVITED_MAX:
+            text = f"over {UNINVITED_MAX} sessions or links of its own, at last {what}"
+            self.break_off("amqp:resource-limit-exceeded", text)
+
+    def break_off(self, condition: str, text: str) -> None:
+        """End the connection, since the peer does what it must not: ``text`` says what."""
+        if self._error is not None:
+            return
+        ours = lib.pn_connection_condition(self.connection)
+        lib.pn_condition_set_name(ours, chars(condition))
+        lib.pn_condition_set_description(ours, chars(text))
+        lib.pn_connection_close(self.connection)
+        words = f"{self.peer} goes beyond all bounds: {text}"
+        self._end(ConnectionLost(words, condition=condition, temporary=self._is_open))
 
     def _on_detach(self, event: Any) -> None:
         link = self.links.get(lib.pn_event_link(event))
@@ -390,3 +429,11 @@ class Engine:
             words = f"ended the connection before it was open (login by {self._sasl})"
         end = f": {reason}" if reason else ""
         return ConnectionLost(f"{self.peer} {words}{end}", temporary=True)
+
+
+def _check_address(address: str | None) -> None:
+    # The engine would end it there, and so name another node than was allowed.
+    if address is not None and "\0" in address:
+        raise ChannelLost(
+            f"the address {address!r} has a zero byte in it", condition="amqp:invalid-field"
+        )
