@@ -25,8 +25,8 @@ from .._tasks import together
 from ..messages import _multipart
 from ..messages._metadata import MetadataError, PropertyMap
 from ..messages._unpacking import Unfit, Unpacker
-from ._dead_letters import Letter
 from ._jobs import Job, Jobs, Why
+from ._letters import Letter
 from ._replies import Replies
 from ._route import Route, Shared
 from ._source import Source
@@ -222,11 +222,14 @@ class Serve(Route):
             return  # it is given out again
         publication = self._publication(delivery, frames or [b""])
         publication.context = receiver, delivery
-        objection = self.guard.size(len(publication.body))
-        if objection:
-            self._undeliverable(publication, "oversize", f"the answer: {objection}")
-        else:
-            self._replies.put(publication)
+        for reason, objection in (
+            ("oversize", self.guard.size(len(publication.body))),
+            ("policy", self.guard.copies(publication.target, publication.properties.headers)),
+        ):
+            if objection:
+                self._undeliverable(publication, reason, f"the answer: {objection}")
+                return
+        self._replies.put(publication)
 
     def _publication(self, delivery: Delivery, frames: list[bytes]) -> Publication:
         said = None
