@@ -168,6 +168,17 @@ async def test_no_reply_in_time_is_told(rabbitmq: RabbitMQ) -> None:
             assert (stats(gw).expired, stats(gw).pending) == (1, 0)
 
 
+async def test_a_reply_beyond_the_policy_is_told(rabbitmq: RabbitMQ) -> None:
+    async with world(rabbitmq, policy=Policy(max_message_size=5)) as (gw, service):
+        async with hs.Req(connect=where(gw, "call")) as req:
+            await req.send(b"short")
+            await service.reply(await service.take_one(), b"longer")
+            error, code, words = await req.recv_multipart()
+            assert (error, code) == (b"hs-error", b"oversize")
+            assert words.startswith(b"the answer: its body of 6 bytes")
+            assert (stats(gw).drops, stats(gw).pending) == ({"oversize": 1}, 0)
+
+
 async def test_a_service_that_is_not_there_is_told_at_once(rabbitmq: RabbitMQ) -> None:
     async with running(gateway(rabbitmq, call(timeout=None))) as gw:
         async with hs.Req(connect=where(gw, "call")) as req:
