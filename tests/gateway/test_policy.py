@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import hypersocket as hs
-from hypersocket.amqp import Binding, Properties, Queue, Target
+from hypersocket.amqp import Binding, Declaration, Properties, Queue, Target
 from hypersocket.devices.amqp_gateway._errors import GatewayError
 from hypersocket.devices.amqp_gateway._policy import Guard
 from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpec
@@ -19,7 +19,7 @@ from ..brokers.rabbitmq import RabbitMQ
 from .worlds import amqp, at, depth, gateway, running, until, where
 
 QUEUES = [Queue(name=name, durable=False) for name in ("shop", "secret", "dead", "rpc")]
-BOUND = [
+BOUND: list[Declaration] = [
     *QUEUES,
     *(
         Binding(queue=name, exchange="amq.topic", routing_key=f"{name}.#")
