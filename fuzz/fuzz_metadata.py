@@ -33,7 +33,7 @@ from hypersocket.devices.amqp_gateway._policy import Guard
 from hypersocket.devices.amqp_gateway._spec import Metadata, RouteSocket, RouteSpec
 from hypersocket.devices.amqp_gateway.messages import _multipart, _packing, _unpacking
 from hypersocket.devices.amqp_gateway.messages._metadata import MetadataError, PropertyMap
-from hypersocket.devices.amqp_gateway.routes._dead_letters import Letter
+from hypersocket.devices.amqp_gateway.routes._letters import Letter
 
 WHAT = ("out", "in", "lengths")
 FRAME_MAX = 131_072

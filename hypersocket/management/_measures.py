@@ -297,7 +297,7 @@ ROUTE: tuple[Measure[RouteStatsLike], ...] = (
     counter(
         "route_answers_malformed",
         "malformed_answers",
-        "Messages of workers that are no answers.",
+        "Messages of workers that are no answers, or whose metadata cannot be sent.",
         "malformed",
     ),
     counter(

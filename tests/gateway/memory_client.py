@@ -164,9 +164,6 @@ class MemoryReceiver:
             self._held.append(delivery)
         return [delivery]
 
-    def give_to(self, take: object) -> None:
-        del take
-
     def accept(self, deliveries: Sequence[Delivery]) -> None:
         self._settle(deliveries)
 
@@ -219,10 +216,6 @@ class MemorySender:
                     self._broker.stored.append(one.body)
                 self._on_settled([one], verdict)
         self._check()
-
-    def send_nowait(self, publications: Sequence[Publication]) -> bool:
-        del publications
-        return False
 
     def _check(self) -> None:
         if self._error is not None:

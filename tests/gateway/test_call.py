@@ -17,7 +17,7 @@ from hypersocket.amqp import Properties, Publication, Queue, Subscription, Targe
 from hypersocket.devices.amqp_gateway._client import Delivery
 from hypersocket.devices.amqp_gateway._errors import GatewayError
 from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
-from hypersocket.devices.amqp_gateway._spec import RouteSpec
+from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
@@ -136,9 +136,16 @@ async def test_identifiers_cannot_be_guessed_and_strangers_are_dropped(rabbitmq:
         token = request.properties.correlation_id
         assert isinstance(token, str)
         assert len(token) > 32
-        for wrong in ("1", token[:-1] + "f", None, b"\xff"):
+        other = "0" if token[-1] == "f" else "f"
+        for wrong in ("1", token[:-1] + other, None, b"\xff"):
             said = replace(request.properties, correlation_id=wrong)
             await service.reply(type("R", (), {"properties": said}), b"forged")  # type: ignore[arg-type]
+        async with hs.Req(connect=where(gw, "call")) as second:
+            await second.send(b"of somebody else")
+            found = (await service.take_one()).properties.correlation_id
+            assert isinstance(found, str)
+            assert found[-32:] != token[-32:]
+            assert int(found[-32:], 16) != int(token[-32:], 16) + 1
         await service.reply(request, b"true")
         await service.reply(request, b"twice")
         assert await req.recv() == b"true"
@@ -159,6 +166,17 @@ async def test_no_reply_in_time_is_told(rabbitmq: RabbitMQ) -> None:
             await service.reply(request, b"too late")
             await until(lambda: stats(gw).drops == {"late reply": 1})
             assert (stats(gw).expired, stats(gw).pending) == (1, 0)
+
+
+async def test_a_reply_beyond_the_policy_is_told(rabbitmq: RabbitMQ) -> None:
+    async with world(rabbitmq, policy=Policy(max_message_size=5)) as (gw, service):
+        async with hs.Req(connect=where(gw, "call")) as req:
+            await req.send(b"short")
+            await service.reply(await service.take_one(), b"longer")
+            error, code, words = await req.recv_multipart()
+            assert (error, code) == (b"hs-error", b"oversize")
+            assert words.startswith(b"the answer: its body of 6 bytes")
+            assert (stats(gw).drops, stats(gw).pending) == ({"oversize": 1}, 0)
 
 
 async def test_a_service_that_is_not_there_is_told_at_once(rabbitmq: RabbitMQ) -> None:
@@ -241,6 +259,62 @@ async def test_a_client_that_has_gone_holds_up_nobody(rabbitmq: RabbitMQ) -> Non
         await req.send(b"q")
         await service.reply(await service.take_one(), b"a")
         assert await req.recv() == b"a"
+
+
+async def test_a_broker_without_memory_has_requests_wait_in_order(rabbitmq: RabbitMQ) -> None:
+    """It says so in the middle of requests that are written where they are read."""
+    watermark = "set_vm_memory_high_watermark"
+    async with world(rabbitmq) as (gw, service), hs.Dealer(connect=where(gw, "call")) as dealer:
+        try:
+            await rabbitmq.ctl("-q", watermark, "0.00001")
+            await dealer.send_multipart([b"", b"0"])
+            await until(lambda: gw.stats().blocked != "")
+            assert stats(gw).forwarded == 1
+            for number in range(1, 20):
+                await dealer.send_multipart([b"", b"%d" % number])
+            await until(lambda: stats(gw).received > 1)
+            await until(lambda: stats(gw).received + gw.sockets["call"].stats().queued_in == 20)
+            assert stats(gw).forwarded == 1
+        finally:
+            with trio.CancelScope(shield=True):
+                await rabbitmq.ctl("-q", watermark, "0.4")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(service.echo)
+            replies = [await dealer.recv_multipart() for _ in range(20)]
+            nursery.cancel_scope.cancel()
+        assert replies == [[b"", b"%d" % number] for number in range(20)]
+        await until(lambda: stats(gw).confirmed == 20)
+        assert (stats(gw).forwarded, stats(gw).dropped, stats(gw).expired) == (20, 0, 0)
+
+
+async def test_a_rate_has_requests_wait_in_the_socket(rabbitmq: RabbitMQ) -> None:
+    """Also those that are forwarded where they are read."""
+    policy = Policy(rate=1e-6)
+    async with world(rabbitmq, policy=policy) as (gw, service):
+        async with hs.Dealer(connect=where(gw, "call")) as dealer:
+            for number in range(10):
+                await dealer.send_multipart([b"", b"%d" % number])
+            await until(lambda: gw.sockets["call"].stats().queued_in == 9)
+            assert (await service.take_one()).body == b"0"
+            await until(lambda: stats(gw).confirmed == 1)
+            assert (stats(gw).received, stats(gw).forwarded) == (1, 1)
+
+
+async def test_requests_that_fail_have_a_bound_as_well(rabbitmq: RabbitMQ) -> None:
+    """Where their dead letters do not go, clients are held back."""
+    letters = DeadLetters(socket=at("PUSH"))
+    changes = {"policy": Policy(max_message_size=1), "dead_letters": letters, "prefetch": 3}
+    async with world(rabbitmq, **changes) as (gw, _):
+        async with hs.Dealer(connect=where(gw, "call")) as dealer:
+            for number in range(10):
+                await dealer.send_multipart([b"", b"too big %d" % number])
+            await until(lambda: gw.sockets["call"].stats().queued_in == 7)
+            assert (stats(gw).received, stats(gw).pending) == (3, 3)
+            async with hs.Pull(connect=where(gw, "call.dead-letters")) as pull:
+                bodies = [(await pull.recv_multipart())[1] for _ in range(10)]
+            assert bodies == [b"too big %d" % number for number in range(10)]
+            for _ in range(10):
+                assert (await dealer.recv_multipart())[1:3] == [b"hs-error", b"rejected"]
 
 
 async def test_a_graceful_stop_waits_for_replies(rabbitmq: RabbitMQ) -> None:

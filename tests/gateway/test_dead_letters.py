@@ -26,7 +26,8 @@ from hypersocket.devices.amqp_gateway._spec import (
     RouteSpec,
 )
 from hypersocket.devices.amqp_gateway._tasks import Backoff
-from hypersocket.devices.amqp_gateway.routes._dead_letters import Burial, Letter
+from hypersocket.devices.amqp_gateway.routes._dead_letters import Burial
+from hypersocket.devices.amqp_gateway.routes._letters import Letter
 
 from .memory_client import Broker, MemoryClient
 

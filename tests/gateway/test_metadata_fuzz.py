@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fuzz.fuzz_metadata import come_in, lengths, out
 from fuzz.fuzz_metadata import test_one_input as one_input
 from hypersocket.devices.amqp_gateway._client import ProtocolName
-from hypersocket.devices.amqp_gateway.routes._dead_letters import Letter
+from hypersocket.devices.amqp_gateway.routes._letters import Letter
 from tests.fuzzing import mutants_of, seeds_of
 
 SEEDS = seeds_of("metadata")

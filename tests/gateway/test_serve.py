@@ -264,6 +264,17 @@ async def test_a_graceful_stop_waits_for_answers(rabbitmq: RabbitMQ) -> None:
     assert await depth(rabbitmq, "rpc") == (0, 0)
 
 
+async def test_a_stop_says_what_the_broker_keeps(rabbitmq: RabbitMQ) -> None:
+    async with running(gateway(rabbitmq, serve(), declare=[Q], linger=0)) as gw:
+        async with hs.Rep(connect=where(gw, "serve")) as rep, calling(rabbitmq) as caller:
+            await caller.ask("1", b"q")
+            assert await rep.recv() == b"q"
+            result = await gw.stop()
+            assert result.returned == {"serve": 1}
+            assert result.complete
+        assert await depth(rabbitmq, "rpc") == (1, 0)
+
+
 async def test_call_and_serve_meet(rabbitmq: RabbitMQ) -> None:
     call = RouteSpec(name="call", kind="call", socket=at("ROUTER"), queue="rpc")
     one = gateway(rabbitmq, call, declare=[Q], name="one")

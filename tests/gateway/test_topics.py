@@ -27,11 +27,12 @@ from hypersocket.amqp import (
 )
 from hypersocket.devices.amqp_gateway._errors import GatewayError
 from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
-from hypersocket.devices.amqp_gateway._spec import Policy, RouteSpec
+from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpec
 from hypersocket.devices.amqp_gateway.routes._bindings import address_for
 
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
+from . import worlds10
 from .worlds import Amqp, amqp, at, gateway, running, unheard, until, where
 
 T = Exchange(name="t", type="topic", durable=False)
@@ -366,3 +367,47 @@ async def test_pub_to_sub_over_two_gateways(rabbitmq: RabbitMQ) -> None:
                             assert await sub.recv_multipart() == [b"a.1", b"x", b"", b"y"]
                             break
                 assert not scope.cancelled_caught
+
+
+async def test_an_exchange_that_is_made_again_is_bound_again(rabbitmq: RabbitMQ) -> None:
+    """That all bindings have gone is known when the next one is refused."""
+    delete = (
+        f'rabbit_exchange:delete(rabbit_misc:r(<<"{rabbitmq.vhost}">>, exchange, <<"t">>), '
+        'false, <<"test">>).'
+    )
+    async with running(world(rabbitmq)) as gw, amqp(rabbitmq) as peer:
+        async with hs.Sub(connect=where(gw, "topics"), subscribe="a.") as sub:
+            await until(lambda: count(gw) == 1)
+            await rabbitmq.ctl("eval", delete)
+            async with hs.Sub(connect=where(gw, "topics"), subscribe="b.") as other:
+                await until(lambda: "no exchange 't'" in gw.stats().routes[0].error)
+                await peer.client.declare([T])
+                await until(lambda: count(gw) == 2)
+                await publish(peer, ["a.1", "b.1"])
+                assert await sub.recv_multipart() == [b"a.1", b"a.1"]
+                assert await other.recv_multipart() == [b"b.1", b"b.1"]
+
+
+async def test_what_subscribers_may_not_have_has_a_bound(rabbitmq: RabbitMQ) -> None:
+    """Where dead letters do not go, the broker keeps the rest."""
+    made = world(
+        rabbitmq,
+        prefetch=5,
+        policy=Policy(max_message_size=1),
+        dead_letters=DeadLetters(socket=at("PUSH")),
+    )
+    async with running(made) as gw, amqp(rabbitmq) as peer:
+        async with hs.Sub(connect=where(gw, "topics"), subscribe="big."):
+            await until(lambda: count(gw) == 1)
+            await publish(peer, [f"big.{number}" for number in range(50)])
+            await until(lambda: gw.stats().routes[0].credit == 0)
+            assert gw.stats().routes[0].received <= 10
+            async with hs.Pull(connect=where(gw, "topics.dead-letters")) as pull:
+                letters = [(await pull.recv_multipart())[1] for _ in range(50)]
+            assert letters == [b"big.%d" % number for number in range(50)]
+
+
+def test_a_policy_says_which_addresses_may_be_read() -> None:
+    route = topics(exchange="", address="/exchange/t", policy=Policy(addresses=("/exchange/u",)))
+    with pytest.raises(GatewayError, match="does not allow the address '/exchange/t'"):
+        worlds10.gateway(worlds10.anonymous(1), route)

@@ -7,9 +7,18 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..._version import __version__
-from .._types import AmqpError, ConnectionLost, NotSupported, Outcome, Publication, Subscription
+from .._types import (
+    AmqpError,
+    ChannelLost,
+    ConnectionLost,
+    NotSupported,
+    Outcome,
+    Publication,
+    Subscription,
+)
 from . import _codec
-from ._conditions import Condition, condition_of
+from ._conditions import condition_of
+from ._endings import Endings
 from ._events import Ended, Event, LinkEnded, Opened, Settled
 from ._links import Link
 from ._peer import mapping, symbols
@@ -21,9 +30,10 @@ from ._sender import SenderLink
 _DELIVERY: int = constants.PN_DELIVERY
 _RELAY = "ANONYMOUS-RELAY"
 _OUTPUT_MAX = 262_144
-_FRAMES_IN_FLIGHT = 65_536
-"""Frames that a session may send ahead. A window in frames would throttle small messages, and
-links are bounded by their credit; what comes is read at once, so nothing piles up in the engine."""
+
+UNINVITED_MAX = 16
+"""Sessions and links that a peer may begin, though nobody here has use for them: each takes memory
+until the peer ends it."""
 
 
 class Engine:
@@ -69,9 +79,10 @@ class Engine:
         self._error: ConnectionLost | None = None
         self._sasl = sasl
         self._username = username
-        self._is_open = self._closing = False
+        self._endings = Endings(peer, sasl, username)
         self._tags = self._link_names = 0
         self._popped = 0
+        self._uninvited = 0
         self._frame_max = frame_max
         self._make(container_id, hostname, password, idle_timeout)
         self._handlers: dict[int, Callable[[Any], None]] = {
@@ -143,7 +154,7 @@ class Engine:
     def end_of_input(self, reason: str = "") -> None:
         """Nothing more comes from the peer. ``reason`` is the way's own words for that."""
         if self._error is None:
-            self._end(self._silent_end(reason))
+            self._end(self._endings.silent(reason))
         lib.pn_transport_close_tail(self._transport)
         self._collect()
 
@@ -200,9 +211,11 @@ class Engine:
 
         Raises:
             ConnectionLost: the connection has ended.
+            ChannelLost: there can be no such address.
             NotSupported: the peer offers no anonymous relay.
         """
         self._check()
+        _check_address(address)
         if address is None and _RELAY not in self.capabilities:
             raise NotSupported(
                 f"{self.peer} offers no anonymous relay ({_RELAY}): give the sender an address"
@@ -214,13 +227,15 @@ class Engine:
 
         Raises:
             ConnectionLost: the connection has ended.
+            ChannelLost: there can be no such address.
         """
         self._check()
+        _check_address(subscription.address)
         return ReceiverLink(self, self._name(), subscription)
 
     def close(self) -> None:
         """Close in good order; :class:`Ended` comes when the peer has answered."""
-        self._closing = True
+        self._endings.closing = True
         lib.pn_connection_close(self.connection)
 
     def events(self) -> list[Event]:
@@ -289,10 +304,11 @@ class Engine:
             # A session of the peer's own: it is no client of ours.
             lib.pn_session_open(session)
             lib.pn_session_close(session)
+            self._refused("sessions")
         elif self.sessions[session] is None:
             lib.pn_session_close(session)
-            if not self._is_open and self._error is None:
-                self._is_open = True
+            if not self._endings.is_open and self._error is None:
+                self._endings.is_open = True
                 self.tell(Opened())
 
     def _on_end(self, event: Any) -> None:
@@ -302,16 +318,39 @@ class Engine:
         if link is not None and link.attached:
             error = link.reason(link.condition())
             self._link_ended(link, error)
-        elif ours and link is None and not self._is_open:
+        elif ours and link is None and not self._endings.is_open:
             condition = condition_of(lib.pn_session_remote_condition(session))
-            self._end(self._lost("refused a session", condition))
+            self._end(self._endings.told("refused a session", condition))
         lib.pn_session_close(session)
         lib.pn_session_free(session)
 
     def _on_attach(self, event: Any) -> None:
-        link = self.links.get(lib.pn_event_link(event))
+        handle = lib.pn_event_link(event)
+        link = self.links.get(handle)
         if link is not None:
             link.opened()
+        elif not lib.pn_link_state(handle) & constants.PN_LOCAL_CLOSED:  # it is not one of ours
+            condition = lib.pn_link_condition(handle)
+            lib.pn_condition_set_name(condition, chars("amqp:not-allowed"))
+            lib.pn_link_open(handle)
+            lib.pn_link_close(handle)
+            self._refused("links")
+
+    def _refused(self, what: str) -> None:
+        self._uninvited += 1
+        if self._uninvited > UNINVITED_MAX:
+            text = f"over {UNINVITED_MAX} sessions or links of its own, at last {what}"
+            self.break_off("amqp:resource-limit-exceeded", text)
+
+    def break_off(self, condition: str, text: str) -> None:
+        """End the connection, since the peer does what it must not: ``text`` says what."""
+        if self._error is not None:
+            return
+        ours = lib.pn_connection_condition(self.connection)
+        lib.pn_condition_set_name(ours, chars(condition))
+        lib.pn_condition_set_description(ours, chars(text))
+        lib.pn_connection_close(self.connection)
+        self._end(self._endings.beyond_bounds(condition, text))
 
     def _on_detach(self, event: Any) -> None:
         link = self.links.get(lib.pn_event_link(event))
@@ -329,13 +368,14 @@ class Engine:
 
     def _on_close(self, _: Any) -> None:
         condition = condition_of(lib.pn_connection_remote_condition(self.connection))
-        self._end(self._lost("closed the connection", condition))
+        self._end(self._endings.told("closed the connection", condition))
         lib.pn_connection_close(self.connection)
 
     def _on_transport(self, _: Any) -> None:
         if self._error is None:
             condition = condition_of(lib.pn_transport_condition(self._transport))
-            self._end(self._broken(condition))
+            outcome: int = lib.pn_sasl_outcome(lib.pn_sasl(self._transport))
+            self._end(self._endings.broken(condition, outcome))
 
     # --- how it ends -------------------------------------------------------------------
 
@@ -344,49 +384,13 @@ class Engine:
             return
         self._error = error
         for link in list(self.links.values()):
-            self._link_ended(link, None if self._closing and not link.alive else error)
+            self._link_ended(link, None if self._endings.closing and not link.alive else error)
         self.tell(Ended(error))
 
-    def _lost(self, what: str, condition: Condition | None) -> ConnectionLost:
-        if self._closing and condition is None:
-            return ConnectionLost(f"the connection to {self.peer} was closed by this side")
-        words = str(condition) if condition else "without giving a reason"
-        return ConnectionLost(
-            f"{self.peer} {what}: {words}",
-            condition=condition.name if condition else "",
-            temporary=condition.temporary if condition else True,
-        )
 
-    def _broken(self, condition: Condition | None) -> ConnectionLost:
-        """The engine itself gave up: a refused login, a time-out, or bytes that are no AMQP."""
-        if condition is None:
-            return self._silent_end("")
-        outcome: int = lib.pn_sasl_outcome(lib.pn_sasl(self._transport))
-        if outcome not in {constants.PN_SASL_NONE, constants.PN_SASL_OK}:
-            who = f" as {self._username!r}" if self._sasl == "PLAIN" else ""
-            # Codes 1 to 4 of 5.3.3.6; the last says itself that it passes.
-            return ConnectionLost(
-                f"{self.peer} refused the login by {self._sasl}{who}: {condition}",
-                condition=condition.name,
-                temporary=outcome == constants.PN_SASL_TEMP,
-            )
-        if condition.description == "connection aborted":
-            return self._silent_end("")
-        if condition.name == "amqp:unauthorized-access":
-            return self._lost(f"takes no login by {self._sasl}", condition)
-        # Before it opened, garbage means that this is no AMQP 1.0; later, that bytes went wrong.
-        return ConnectionLost(
-            f"the connection to {self.peer} ended: {condition}",
-            condition=condition.name,
-            temporary=self._is_open or condition.name == "amqp:resource-limit-exceeded",
+def _check_address(address: str | None) -> None:
+    # The engine would end it there, and so name another node than was allowed.
+    if address is not None and "\0" in address:
+        raise ChannelLost(
+            f"the address {address!r} has a zero byte in it", condition="amqp:invalid-field"
         )
-
-    def _silent_end(self, reason: str) -> ConnectionLost:
-        if self._closing:
-            return self._lost("", None)
-        if self._is_open:
-            words = "ended the connection without a word"
-        else:
-            words = f"ended the connection before it was open (login by {self._sasl})"
-        end = f": {reason}" if reason else ""
-        return ConnectionLost(f"{self.peer} {words}{end}", temporary=True)

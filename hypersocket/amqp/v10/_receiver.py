@@ -24,6 +24,11 @@ MESSAGE_MAX = 268_435_456
 """Bytes of a message that is taken. RabbitMQ refuses more than 128 MiB (0.5 GiB at most)."""
 
 _TOO_BIG = "amqp:link:message-size-exceeded"
+_TOO_MANY = "amqp:link:transfer-limit-exceeded"
+
+SURPLUS = 1000
+"""Messages that may be here beyond twice the credit that was given: a peer may count otherwise
+(2.6.7), but not without a bound."""
 
 
 class ReceiverLink(Link):
@@ -43,6 +48,7 @@ class ReceiverLink(Link):
         self.undecodable = 0
         self._settled = subscription.settled
         self._owed = 0
+        self._late = 0  # messages that came after we had closed the link
         self._window = max(0, subscription.credit)
         self._inbox: list[Delivery] = []
         self._partial = bytearray()
@@ -153,6 +159,14 @@ class ReceiverLink(Link):
 
     def updated(self, handle: Any) -> None:
         """Bytes of a delivery came, or the peer has forgotten one."""
+        if not self.attached:
+            return
+        if not self.alive:
+            self._late += not lib.pn_delivery_partial(handle)
+        if self.unsettled + self._late > 2 * self._window + SURPLUS:
+            text = f"over {2 * self._window + SURPLUS} messages on the link {self._wanted}"
+            self._engine.break_off(_TOO_MANY, f"{text}, with credit for {self._window}")
+            return
         if not self.alive or not lib.pn_delivery_readable(handle):
             return
         if lib.pn_delivery_aborted(handle):

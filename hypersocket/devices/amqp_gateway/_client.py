@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from ...amqp import (
     Binding,
@@ -117,15 +117,6 @@ class Sender(Protocol):
         """
         ...
 
-    def send_nowait(self, publications: Sequence[Publication]) -> bool:
-        """Take publications over, as :meth:`send` does, where nothing has to be waited for.
-
-        Returns:
-            Whether they were taken: all or none. None where the channel or connection has ended;
-            :meth:`send` says why. A client may take none ever.
-        """
-        ...
-
     @property
     def taken(self) -> int:
         """Publications taken over so far."""
@@ -161,14 +152,6 @@ class Receiver(Protocol):
         """
         ...
 
-    def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
-        """Have deliveries given to ``take`` as they are read, before any task is woken.
-
-        ``take`` may not wait. What it raises, :meth:`receive` raises, which waits for nothing
-        else then. A client need not do this: :meth:`receive` returns deliveries as ever then.
-        """
-        ...
-
     def accept(self, deliveries: Sequence[Delivery]) -> None:
         """Settle: done. Returns at once; written with the next batch."""
         ...
@@ -188,6 +171,33 @@ class Receiver(Protocol):
 
     async def aclose(self) -> None:
         """End it. What was settled is written first; the broker gives the rest to others."""
+        ...
+
+
+@runtime_checkable
+class PromptSender(Sender, Protocol):
+    """A sender whose connection can be written without a task of its own."""
+
+    def send_nowait(self, publications: Sequence[Publication]) -> bool:
+        """Take publications over, as :meth:`send` does, where nothing has to be waited for.
+
+        Returns:
+            Whether they were taken: all or none. None where the channel or connection has ended;
+            :meth:`send` says why.
+        """
+        ...
+
+
+@runtime_checkable
+class PromptReceiver(Receiver, Protocol):
+    """A receiver whose deliveries may be settled while they are read."""
+
+    def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
+        """Have deliveries given to ``take`` as they are read, before any task is woken.
+
+        ``take`` may not wait. What it raises, :meth:`receive` raises, which waits for nothing
+        else then.
+        """
         ...
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fnmatch import fnmatchcase
-from typing import TypeAlias
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase, translate
+from typing import Any, TypeAlias
 
 import trio
 
@@ -16,6 +18,9 @@ REMEMBERED = 4096
 
 BURST = 0.1
 """Seconds of the rate that may go at once, after a pause."""
+
+COPIES = ("CC", "BCC")
+"""Headers with more routing keys, to which RabbitMQ sends copies (sender-selected distribution)."""
 
 Patterns: TypeAlias = tuple[str, ...] | None
 
@@ -47,8 +52,12 @@ class Guard:
         return _objection(self.policy.addresses, "address", name)
 
     def topic(self, key: str) -> str:
-        """Whether something may be published with this routing key, or bound with it."""
+        """Whether something may be published with this routing key."""
         return _objection(self.policy.topics, "topic", key)
+
+    def binding(self, key: str) -> str:
+        """Whether something may be bound with this key, in which ``*`` and ``#`` are wildcards."""
+        return _objection(self.policy.topics, "topic", key, _covers)
 
     def target(self, target: Target) -> str:
         """Whether something may be published there."""
@@ -70,6 +79,21 @@ class Guard:
             return self.exchange(target.exchange) or self.topic(target.routing_key)
         return self.queue(target.routing_key)
 
+    def copies(self, target: Target, headers: Mapping[str, Any]) -> str:
+        """Whether it may also go where its headers say, which only AMQP 0-9-1 has."""
+        if self._allows_all or target.address:
+            return ""
+        for name in COPIES:
+            keys = headers.get(name, [])
+            if not isinstance(keys, (list, tuple)):
+                return f"the header {name} is no list, so that nobody knows where copies go"
+            for key in keys:
+                text = key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+                objection = self.target(replace(target, routing_key=text))
+                if objection:
+                    return f"the header {name}: {objection}"
+        return ""
+
     def size(self, size: int) -> str:
         """Whether a message may have a body of so many bytes."""
         most = self.policy.max_message_size
@@ -78,11 +102,35 @@ class Guard:
         return f"its body of {size} bytes is over max_message_size ({most})"
 
 
-def _objection(patterns: Patterns, what: str, name: str) -> str:
-    if patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns):
+def _objection(
+    patterns: Patterns,
+    what: str,
+    name: str,
+    allows: Callable[[str, str], bool] = fnmatchcase,
+) -> str:
+    if patterns is None or any(allows(name, pattern) for pattern in patterns):
         return ""
     allowed = ", ".join(map(repr, patterns)) or "none"
     return f"the policy does not allow the {what} {name!r}, but {allowed}"
+
+
+_PARTS = re.compile(r"\[!?\]?[^\]]*\]|\*+|.", re.DOTALL)
+_NO_WILDCARD = "(?![*#])"
+
+
+def _covers(key: str, pattern: str) -> bool:
+    """Whether a pattern allows all that a binding key lets through.
+
+    A wildcard of the key stands for many texts, so that no ``?`` and no ``[...]`` is enough for
+    it: a ``*`` is, or the wildcard itself.
+    """
+    expression = ""
+    for part in _PARTS.findall(pattern):
+        meaning = translate(part)[4:-3]  # without the flags, and the end
+        one = part == "?" or (len(part) > 1 and part[0] == "[")
+        named = part[1:2] != "!" and not {"*", "#"}.isdisjoint(part)
+        expression += _NO_WILDCARD + meaning if one and not named else meaning
+    return re.fullmatch(expression, key, re.DOTALL) is not None
 
 
 class TokenBucket:

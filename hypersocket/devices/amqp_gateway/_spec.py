@@ -79,7 +79,8 @@ class RouteSpec:
         name: for logs, statistics, monitors.
         kind: which way, and how.
         socket: the ØMQ side.
-        exchange: out, topics, call: published to; in: bound to a queue of the gateway's own.
+        exchange: out, topics, call: published to; in: bound to a queue of the gateway's own, which
+            goes with the connection, and what is in it.
         routing_key: out, call: fixed key, or a template: ``{frame[0]}`` is the text of a frame,
             ``{header[NAME]}``, ``{property[NAME]}`` of the metadata frame. in: the binding's key.
         key_frame: out: the number of the frame that is the routing key, and is taken out; None

@@ -35,7 +35,7 @@ class RouteStats:
         redelivered: messages that the broker had given to somebody before.
         expired: requests or jobs that nobody answered in time.
         late: answers of workers to jobs that they do not have (any more).
-        malformed: messages of workers that are no answers.
+        malformed: messages of workers that are no answers, or whose metadata cannot be sent.
         looped: messages that had come through this gateway, or through too many.
         damaged: messages passed on as one frame, the header that divides them not fitting.
         dead_lettered: messages that went to the dead-letter target.

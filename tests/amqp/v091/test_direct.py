@@ -8,12 +8,13 @@ from typing import cast
 
 import pytest
 import trio
-from pamqp import body
+import trio.testing
+from pamqp import body, commands
 
 from hypersocket.amqp import CONFIRMED, Result
 from hypersocket.devices.amqp_gateway._client import Sender
 
-from .peers import publication, read
+from .peers import method, publication, read
 from .test_link import Scene, scene
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sockets are files on POSIX alone")
@@ -66,6 +67,25 @@ async def test_what_the_system_does_not_take_follows_in_order() -> None:
                 await sender.wait_settled()
         assert list(it.outcomes) == sent
         assert bodies(bytes(heard)) == [one.body for one in sent]
+
+
+async def test_what_would_have_to_wait_is_not_taken() -> None:
+    async with scene(connected) as it, it.far:
+        sender = await it.sender()
+        assert sender.send_nowait([publication(b"0")])
+        await it.far.send_all(method(commands.Connection.Blocked("no memory")))
+        await trio.testing.wait_all_tasks_blocked()
+        assert it.client.blocked == "no memory"
+        assert not sender.send_nowait([publication(b"1")])
+        assert (sender.taken, sender.unsettled) == (1, 1)
+        await it.far.send_all(method(commands.Connection.Unblocked()))
+        await trio.testing.wait_all_tasks_blocked()
+        assert sender.send_nowait([publication(b"2")])
+        big = [publication(bytes(100_000)) for _ in range(5)]  # more than the system takes
+        assert sender.send_nowait(big)
+        assert it.connection.unwritten
+        assert not sender.send_nowait([publication(b"3")])
+        assert sender.taken == 7
 
 
 async def test_a_connection_that_broke() -> None:

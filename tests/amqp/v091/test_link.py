@@ -22,7 +22,7 @@ from hypersocket.amqp import (
     Result,
     Subscription,
 )
-from hypersocket.devices.amqp_gateway._client import BrokerAddress, Receiver, Sender
+from hypersocket.devices.amqp_gateway._client import BrokerAddress, PromptSender, Receiver
 from hypersocket.devices.amqp_gateway.clients.v091 import connect
 from hypersocket.devices.amqp_gateway.clients.v091._client import BrokerClient
 from hypersocket.devices.amqp_gateway.clients.v091._link import MAX_UNWRITTEN, Link
@@ -84,9 +84,9 @@ class Scene:
             await self.grant(grants, channel)
         return answers[0]
 
-    async def sender(self, **options: Any) -> Sender:
+    async def sender(self, **options: Any) -> PromptSender:
         opening = self.asked(lambda: self.client.open_sender(self.on_settled, **options), 2)
-        return cast("Sender", await opening)
+        return cast("PromptSender", await opening)
 
     async def receiver(self) -> Receiver:
         wanted = Subscription(queue="q")

@@ -21,7 +21,7 @@ from hypersocket.amqp import (
     Subscription,
     Target,
 )
-from hypersocket.devices.amqp_gateway._client import Delivery
+from hypersocket.devices.amqp_gateway._client import Delivery, PromptReceiver, PromptSender
 from hypersocket.devices.amqp_gateway.clients.v091 import REPLY_TO, connect
 
 from ...brokers.rabbitmq import RabbitMQ
@@ -249,6 +249,8 @@ class TestRequests:
             outcomes = Outcomes()
             sender = await client.open_sender(outcomes)
             receiver = await client.open_receiver(Subscription(queue=queue), sender=sender)
+            assert isinstance(sender, PromptSender)
+            assert isinstance(receiver, PromptReceiver)
             came: list[bytes] = []
 
             def given(deliveries: list[Delivery]) -> None:

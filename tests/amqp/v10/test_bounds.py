@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hypersocket.amqp import ChannelLost
-from hypersocket.amqp.v10 import LinkEnded, Received, _receiver
+from hypersocket.amqp import ChannelLost, ConnectionLost, Subscription
+from hypersocket.amqp.v10 import Ended, Engine, LinkEnded, Received, _codec, _engine, _receiver
 
 from .engines import data, opened, receiver
 from .peer import Peer, pump
@@ -61,6 +62,100 @@ def test_a_message_as_big_as_is_allowed_comes_whole(monkeypatch: pytest.MonkeyPa
     peer.send(message)
     pump(engine, peer)
     assert [len(one.body) for one in link.take()] == [9_992]
+
+
+# --- what a peer has no business to do --------------------------------------------------------
+
+
+def transfer(number: int, *, settled: bool) -> bytes:
+    """A message on a peer's first session and link; proton itself heeds credit."""
+    fields = [
+        _codec.encode_uint(0),
+        _codec.encode_uint(number),
+        _codec.encode_binary(b"%d" % number),
+        _codec.encode_uint(0),
+        _codec.encode(settled),
+    ]
+    body = b"\x00\x53\x14" + _codec.encode_list(fields) + data(b"x")
+    return struct.pack(">IBBH", 8 + len(body), 2, 0, 0) + body
+
+
+def broken_off(engine: Engine, peer: Peer) -> ConnectionLost:
+    """Why the connection ended, which the peer was told, too."""
+    pump(engine, peer)
+    assert peer.connection.remote_condition is not None
+    *_, last = engine.events()
+    assert isinstance(last, Ended)
+    assert peer.connection.remote_condition.name == last.error.condition
+    assert last.error.temporary
+    return last.error
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_messages_beyond_all_credit_end_the_connection(settled: bool) -> None:
+    peer = Peer()
+    engine = opened(peer)
+    link = receiver(engine, peer, credit=10)
+    most = 2 * 10 + _receiver.SURPLUS
+    for number in range(most):
+        engine.receive(transfer(number, settled=settled), 1.0)
+    assert len(link.take()) == link.unsettled == most
+    for number in range(most, most + 2):
+        engine.receive(transfer(number, settled=settled), 1.0)
+    error = broken_off(engine, peer)
+    assert error.condition == "amqp:link:transfer-limit-exceeded"
+    assert "over 1020 messages on the link from 'node', with credit for 10" in str(error)
+
+
+def test_messages_for_a_closed_link_end_the_connection_in_the_end() -> None:
+    peer = Peer()
+    engine = opened(peer)
+    link = receiver(engine, peer, credit=10)
+    link.close()
+    for number in range(2 * 10 + _receiver.SURPLUS + 2):
+        engine.receive(transfer(number, settled=False), 1.0)
+    assert broken_off(engine, peer).condition == "amqp:link:transfer-limit-exceeded"
+
+
+@pytest.mark.parametrize("what", ["sessions", "links"])
+def test_sessions_and_links_of_a_peers_own_are_refused_and_have_a_bound(what: str) -> None:
+    peer = Peer()
+    engine = opened(peer)
+    link = receiver(engine, peer)
+
+    def begin(count: int) -> None:
+        for number in range(count):
+            if what == "sessions":
+                peer.connection.session().open()
+            else:
+                peer.links[0].session.sender(f"{peer.detached} {number}").open()
+        pump(engine, peer)
+
+    begin(_engine.UNINVITED_MAX)
+    assert engine.events() == []
+    assert link.is_open
+    if what == "links":
+        assert len(peer.detached) == _engine.UNINVITED_MAX
+        assert peer.detached[0].remote_condition.name == "amqp:not-allowed"
+    begin(1000)
+    error = broken_off(engine, peer)
+    assert error.condition == "amqp:resource-limit-exceeded"
+    assert f"over 16 sessions or links of its own, at last {what}" in str(error)
+    assert link.lost is error
+
+
+def test_an_address_with_a_zero_byte_names_no_other_node() -> None:
+    peer = Peer()
+    engine = opened(peer)
+    for open_link in (
+        lambda: engine.open_sender("secret\0.allowed"),
+        lambda: engine.open_receiver(Subscription(address="secret\0.allowed")),
+    ):
+        with pytest.raises(ChannelLost, match="has a zero byte") as caught:
+            open_link()
+        assert not caught.value.temporary
+    pump(engine, peer)
+    assert not peer.links
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")

@@ -136,7 +136,8 @@ class RouteTable(Table):
     exchange: ShortText | None = Field(
         None,
         description="0-9-1. out, call: published to; the default exchange if there is none. in:"
-        " bound to a queue of the gateway's own. topics: bound for subscribers, or published to.",
+        " bound to a queue of the gateway's own, which goes with the connection. topics: bound for"
+        " subscribers, or published to.",
     )
     routing_key: str | None = Field(
         None,

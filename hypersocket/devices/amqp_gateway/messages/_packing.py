@@ -64,6 +64,9 @@ class Packer:
         if spec.queue and not (spec.exchange or spec.address):
             key = key or spec.queue  # the default exchange routes to the queue of that name
         self.target = Target(spec.exchange, key, spec.address)
+        objection = guard.copies(self.target, self._map.plain.headers)
+        if objection:
+            raise GatewayError(f"route {spec.name}: properties: {objection}")
         # One test for each message that nothing has to be looked at of.
         self._plain = not (self._map.frames or self.own_key)
         self._most = spec.policy.max_message_size
@@ -110,7 +113,10 @@ class Packer:
             looped = _hops.looped(said.properties.headers, self._gateway, most)
             if looped:
                 raise Unfit("looped", looped, publication)
-        objection = self._guard.target(publication.target)
+        target = publication.target
+        objection = self._guard.target(target) or (
+            self._guard.copies(target, publication.properties.headers)
+        )
         if objection:
             raise Unfit("policy", objection, publication)
         objection = self._guard.size(len(publication.body))

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from ....amqp import Properties
 from .._client import ProtocolName
+from .._policy import COPIES
 from ._values import MAX_DEPTH, is_list, is_table, kind
 
 SHORT_STRING = 255
@@ -91,6 +92,8 @@ class Checker:
         if self._old and found.get("annotations"):
             # As RabbitMQ does: 0-9-1 has one table for both.
             found["headers"] = {**found.pop("annotations"), **found.get("headers", {})}
+        if self._old:
+            _check_copies(found.get("headers", {}))
         return Properties(**found)
 
     # One by one
@@ -191,6 +194,16 @@ class Checker:
         self._room -= size
         if self._room < 0:
             raise MetadataError(f"{path[:60]}: the headers are over {MAX_TABLE} bytes here")
+
+
+def _check_copies(headers: Mapping[str, Any]) -> None:
+    for name in COPIES:
+        keys = headers.get(name, [])
+        if not is_list(keys) or not all(isinstance(key, str) for key in keys):
+            raise MetadataError(
+                f"headers.{name}: must be a list of text: RabbitMQ sends copies to these routing "
+                "keys, and ends the channel for anything else"
+            )
 
 
 def _size(path: str, text: str) -> int:

@@ -9,6 +9,7 @@ three frames: ``hs-error``, a code, and words.
 | ``returned`` | the broker could not route it: there is no such service |
 | ``rejected`` | the broker refuses it, or it cannot be published |
 | ``unavailable`` | the connection was lost, or the broker cannot take it now |
+| ``oversize`` | it was carried out; its reply is larger than the policy allows |
 
 After ``timeout`` and ``unavailable`` the request may have been carried out, or not.
 
@@ -24,13 +25,12 @@ import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 
 import trio
 
 from ...._errors import HostUnreachable
 from ....amqp import AmqpError, ChannelLost, Outcome, Publication, Result, Subscription
-from .._client import Client, Delivery, Receiver, Sender
+from .._client import Client, Delivery, PromptReceiver, PromptSender, Receiver, Sender
 from .._errors import GatewayError
 from .._spec import RouteSpec
 from .._tasks import together
@@ -38,8 +38,8 @@ from ..messages import _multipart
 from ..messages._metadata import PropertyMap
 from ..messages._packing import Packer, Unfit
 from ..messages._unpacking import damaged
-from ._dead_letters import Letter
 from ._intake import Intake
+from ._letters import Letter
 from ._requests import CODES, ERROR, Request, divided
 from ._route import Route, Shared
 
@@ -59,18 +59,14 @@ class Call(Route):
         super().__init__(spec, shared)
         self._check()
         self._packer = Packer(spec, shared.name, shared.protocol, self.guard)
-        if not self._packer.own_key:
-            self.check(self.guard.target(self._packer.target))
+        self.check_target(self._packer)
         self._map = PropertyMap(spec, shared.name, shared.protocol)
         self._requests: dict[str, Request] = {}  # in the order of their deadlines
         self._unsent: list[Request] = []
-        # Nobody can guess the identifiers of requests that were not sent to him.
-        self._run = secrets.token_hex(16)
-        self._numbers = count(1)
-        self._last = 0
+        self._run = secrets.token_hex(4)  # by which late replies are known
         self._intake = Intake(self.socket, self._forward, self._stop_taking)
         self._taking: trio.CancelScope | None = None
-        self._sender: Sender
+        self._now: PromptSender | None = None  # by whom requests can go where they are read
         self._draining = False
         self._rest = 0  # what the socket had received when the stop began
         self._reply_to = ""
@@ -83,7 +79,6 @@ class Call(Route):
                     f"route {spec.name}: a call over AMQP 1.0 needs the address of its service, "
                     "and neither exchange nor queue"
                 )
-            self.check(self.guard.address(spec.address))
         elif spec.address or not (spec.exchange or spec.queue or spec.routing_key):
             raise GatewayError(
                 f"route {spec.name}: a call over AMQP 0-9-1 needs the queue of its service, or an "
@@ -146,7 +141,8 @@ class Call(Route):
         try:
             receiver = await self._open_receiver(client, sender)
             self.works()
-            self._sender, self._reply_to, where = sender, receiver.address, receiver
+            self._reply_to, where = receiver.address, receiver
+            self._now = sender if isinstance(sender, PromptSender) else None
             await together(lambda: self._send(sender), lambda: self._receive(where))
         finally:
             if not lasting:
@@ -216,11 +212,15 @@ class Call(Route):
             self.counters.rejected += 1
             self._fail(self._unsent.pop(0), "rejected", bad)
 
+    @property
+    def _room(self) -> int:
+        return self.prefetch - len(self._requests) - self.dead_letters.waiting
+
     async def _take(self) -> None:
         """Wait for requests, and take what is there, so far as there is room."""
-        room = self.prefetch - len(self._requests)
+        room = self._room
         if room <= 0:
-            await self.until(lambda: self.prefetch > len(self._requests))
+            await self.until(lambda: self._room > 0)
             return
         if self._draining:
             self._take_rest(min(room, self._rest))
@@ -248,14 +248,16 @@ class Call(Route):
             return 0
         if self.spec.policy.rate is not None:
             return 0  # to be waited for
-        return min(self.prefetch - len(self._requests), BATCH)
+        return min(self._room, BATCH)
 
     def _publish_now(self, batch: list[Request]) -> bool:
+        if self._now is None:
+            return False
         # Taken counts from here on: a refusal is told before this returns.
         for one in batch:
             one.taken = True
         try:
-            taken = self._sender.send_nowait([one.publication for one in batch])
+            taken = self._now.send_nowait([one.publication for one in batch])
         except (ValueError, TypeError, OverflowError):
             taken = False  # which is found again, and told, by who publishes them with patience
         if taken:
@@ -279,10 +281,10 @@ class Call(Route):
 
     def _took(self, frames: list[bytes]) -> None:
         envelope, frames = divided(frames)
-        number = self._last = next(self._numbers)
         timeout = self.spec.timeout
         deadline = float("inf") if timeout is None else trio.current_time() + timeout
-        one = Request(f"{self._run}{number:x}", envelope, deadline)
+        # Nobody can guess the identifiers of requests that were not sent to him.
+        one = Request(self._run + secrets.token_hex(16), envelope, deadline)
         self.counters.received += 1
         self.bucket.spend(1)
         try:
@@ -337,7 +339,8 @@ class Call(Route):
             if not settled:
                 receiver.accept(deliveries)
 
-        receiver.give_to(take)
+        if isinstance(receiver, PromptReceiver):
+            receiver.give_to(take)
         while True:
             take(await receiver.receive())
 
@@ -348,6 +351,12 @@ class Call(Route):
         one = self._requests.pop(token, None) if isinstance(token, str) else None
         if one is None:
             self._drop_stray(token)
+            return
+        objection = self.guard.size(len(delivery.body))
+        if objection:
+            self.counters.drop("oversize")
+            self._answer(one, [ERROR, b"oversize", f"the answer: {objection}".encode()])
+            self.changed()
             return
         lengths = delivery.properties.headers.get(_multipart.HEADER)
         frames, wrong = _multipart.split_or_whole(delivery.body, lengths)

@@ -6,13 +6,12 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import trio
 
 from ....amqp import (
-    NO_PROPERTIES,
     AmqpError,
     ChannelLost,
     Exchange,
@@ -27,70 +26,19 @@ from ....amqp import (
 from ....sockets import Socket
 from .._client import Client, Sender
 from .._counters import Counters
+from .._policy import COPIES
 from .._spec import DeadLetters, RouteSpec
 from .._tasks import Backoff
 from ..messages import _multipart
 from ..messages._values import Tagger
+from ._letters import GATEWAY, ROUTE, Letter
 from ._suspects import Suspects
 
 logger = logging.getLogger("hypersocket")
 
-REASON, TEXT = "x-hypersocket-reason", "x-hypersocket-reason-text"
-GATEWAY, ROUTE = "x-hypersocket-gateway", "x-hypersocket-route"
-EXCHANGE, KEY, ADDRESS = (
-    "x-hypersocket-exchange",
-    "x-hypersocket-routing-key",
-    "x-hypersocket-address",
-)
-
-NOWHERE = Target()
-
-LONGEST_TEXT = 1000
-"""Characters of the reason's text: headers have to fit into a frame."""
-
-
 LAST_LETTERS = 0.5
 """Seconds to wait for letters that are on their way, before their channel or originals are given
 up: they would be published again."""
-
-
-@dataclass(slots=True, eq=False)
-class Letter:
-    """A message that failed.
-
-    Attributes:
-        reason: one word or two for counting: ``"returned"``, ``"looped"``, ``"policy"``...
-        text: why, in the broker's words or ours.
-        body: the body, as on AMQP.
-        properties: what was said of it, as on AMQP; the header of the frames' lengths included.
-        target: where it was published, or was to be.
-        done: told how it ended: True, the dead-letter target has it; False, it was dropped.
-        kept: whether the broker still has the original, so that it can be tried for ever.
-    """
-
-    reason: str
-    text: str
-    body: bytes
-    properties: Properties = NO_PROPERTIES
-    target: Target = NOWHERE
-    done: Callable[[bool], None] | None = None
-    kept: bool = False
-
-    def headers(self, gateway: str, route: str) -> dict[str, Any]:
-        """What is said of its failure."""
-        said: dict[str, Any] = {
-            REASON: self.reason,
-            # It may have a peer's half characters in it, which no broker takes.
-            TEXT: self.text[:LONGEST_TEXT].encode(errors="backslashreplace").decode(),
-            GATEWAY: gateway,
-            ROUTE: route,
-        }
-        if self.target.address:
-            said[ADDRESS] = self.target.address
-        else:
-            said[EXCHANGE] = self.target.exchange
-        said[KEY] = self.target.routing_key
-        return said
 
 
 class Burial:
@@ -337,7 +285,10 @@ class Burial:
     def _publication(self, letter: Letter) -> Publication:
         assert self._to is not None
         said = letter.headers(self._gateway, self._spec.name)
-        properties = replace(letter.properties, headers={**letter.properties.headers, **said})
+        headers = {**letter.properties.headers, **said}
+        for name in COPIES:  # they were for the message, and would have RabbitMQ route this one
+            headers.pop(name, None)
+        properties = replace(letter.properties, headers=headers)
         target = Target(self._to.exchange or "", self._to.routing_key, self._to.address or "")
         if self._to.exchange and not self._to.routing_key:
             target = replace(target, routing_key=letter.target.routing_key)
@@ -363,7 +314,7 @@ class Burial:
 
     def _refuse(self, letter: Letter, text: str) -> None:
         """The target does not take it."""
-        if letter.kept:
+        if letter.kept and not letter.once:
             self._fails(text)
             self._again(letter, pause=True)
         else:

@@ -18,7 +18,7 @@ from .._errors import GatewayError
 from .._spec import RouteSpec
 from .._tasks import together
 from ..messages._unpacking import Unfit, Unpacker
-from ._dead_letters import Letter
+from ._letters import Letter
 from ._peers import Peers
 from ._route import Route, Shared
 from ._source import Source

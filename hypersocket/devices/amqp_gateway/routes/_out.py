@@ -23,7 +23,7 @@ from .._client import Client, Sender
 from .._errors import GatewayError
 from .._spec import RouteSpec
 from ..messages._packing import Packer, Unfit
-from ._dead_letters import Letter
+from ._letters import Letter
 from ._route import Route, Shared
 from ._suspects import Suspects
 from ._taking import BATCH, Message, leave, take, take_nowait
@@ -55,7 +55,7 @@ class Out(Route):
         self._draining = False
 
     def _check(self) -> None:
-        spec, target = self.spec, self._packer.target
+        spec = self.spec
         if self.shared.protocol == "1.0":
             if spec.exchange or spec.queue or not spec.address:
                 raise GatewayError(
@@ -70,12 +70,7 @@ class Out(Route):
             raise GatewayError(
                 f"route {spec.name}: it goes to an exchange or to a queue, not to both"
             )
-        if not self._packer.own_key:
-            self.check(self.guard.target(target))
-        elif target.address:
-            self.check(self.guard.address(target.address))
-        elif target.exchange:
-            self.check(self.guard.exchange(target.exchange))
+        self.check_target(self._packer)
 
     # Counting
 

@@ -25,7 +25,9 @@ from .._policy import Guard, TokenBucket
 from .._spec import DeadLetters, RouteKind, RouteSocket, RouteSpec
 from .._stats import RouteStats
 from .._tasks import Backoff, together
-from ._dead_letters import LAST_LETTERS, Burial, Letter
+from ..messages._packing import Packer
+from ._dead_letters import LAST_LETTERS, Burial
+from ._letters import Letter
 
 logger = logging.getLogger("hypersocket")
 
@@ -272,6 +274,16 @@ class Route(ABC):
         """Raise if the policy objects to what the route is told to do always."""
         if objection:
             raise GatewayError(f"route {self.spec.name}: {objection}")
+
+    def check_target(self, packer: Packer) -> None:
+        """Raise if the policy objects to where the route publishes, as far as that is known."""
+        target = packer.target
+        if not packer.own_key:
+            self.check(self.guard.target(target))
+        elif target.address:
+            self.check(self.guard.address(target.address))
+        elif target.exchange:
+            self.check(self.guard.exchange(target.exchange))
 
     def _check_dead_letters(self) -> None:
         to = self.spec.dead_letters

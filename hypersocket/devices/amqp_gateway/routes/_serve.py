@@ -5,38 +5,29 @@ or is too slow, the broker gets it back and gives it out again, so it may be car
 so it may be when the connection is lost before the reply was confirmed.
 
 A request without ``reply_to`` is nothing that can be answered: it goes to the dead letters. So
-does a reply that cannot be delivered, and then its request is done.
+does a reply that cannot be delivered, and its request is done when they have it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import trio
 
-from ....amqp import (
-    AmqpError,
-    ChannelLost,
-    NotSupported,
-    Outcome,
-    Properties,
-    Publication,
-    Result,
-    Subscription,
-    Target,
-)
-from .._client import Client, Delivery, Receiver, Sender
+from ....amqp import Outcome, Properties, Publication, Result, Subscription, Target
+from .._client import Client, Delivery, Receiver
 from .._spec import RouteSpec
 from .._tasks import together
 from ..messages import _multipart
 from ..messages._metadata import MetadataError, PropertyMap
 from ..messages._unpacking import Unfit, Unpacker
-from ._dead_letters import Letter
 from ._jobs import Job, Jobs, Why
+from ._letters import Letter
+from ._replies import Replies
 from ._route import Route, Shared
 from ._source import Source
 
@@ -45,9 +36,6 @@ logger = logging.getLogger("hypersocket")
 DIRECT = "amq.rabbitmq.reply-to."
 """RabbitMQ hands replies over that go to such a key, and then returns them as unroutable (seen
 with 3.10): the two cannot be told apart, so they count as delivered."""
-
-SENDERS = 64
-"""Links to reply addresses that are kept open (1.0, where the peer has no anonymous relay)."""
 
 
 class Serve(Route):
@@ -70,11 +58,12 @@ class Serve(Route):
             on_change=self._workers_changed,
         )
         self._held = 0  # requests that were received, and are not settled nor buried
+        self._given_back = 0  # when the last receiver was closed
         self._receiver: Receiver | None = None
-        self._replies: list[Publication] = []
-        self._open_replies = 0  # of these, and those that are not confirmed
+        self._replies = Replies(
+            self._outcome, self._replies_fail, shared.backoff(), alone=shared.alone
+        )
         self._consuming: trio.CancelScope | None = None
-        self._news = trio.lowlevel.ParkingLot()
 
     # Counting
 
@@ -91,7 +80,7 @@ class Serve(Route):
     @property
     def returned(self) -> int:
         """Requests that the broker keeps."""
-        return self.pending
+        return self._given_back
 
     @property
     def overdue(self) -> int:
@@ -112,44 +101,48 @@ class Serve(Route):
     async def carry(self, client: Client) -> None:
         """Carry requests and replies over one connection."""
         subscription = await self._source.ready(client, self.prefetch)
-        replies = _Replies(client, self._on_settled)
-        try:
-            await replies.open()
-            self.works()
-            await together(
-                lambda: self._consume_while_any(client, subscription),
-                lambda: self._reply(replies),
-            )
-        finally:
-            with trio.move_on_after(1, shield=True):
-                await replies.aclose()
+        await together(
+            lambda: self._consume_while_any(client, subscription),
+            lambda: self._replies.carry(client, self.works),
+        )
 
     async def _consume_while_any(self, client: Client, subscription: Subscription) -> None:
         """Ask for requests while there are workers; else the broker keeps them."""
         while True:
+            await self.until(lambda: self.error is None)  # answers can go
             await self.until(lambda: self._jobs.workers > 0 and not self.stopping)
-            receiver = self._receiver = await client.open_receiver(subscription)
-            try:
+            async with self._receiver_for(client, subscription) as receiver:
                 with trio.CancelScope() as self._consuming:
                     await self._consume(receiver)
                 # Those that have been answered are settled by the receiver that brought them.
                 await self.until(lambda: not self._answering)
                 await self.letters_on_their_way()
-                await receiver.aclose()
-            finally:
-                self._receiver = None
-                self._forget()
+
+    @asynccontextmanager
+    async def _receiver_for(
+        self, client: Client, subscription: Subscription
+    ) -> AsyncGenerator[Receiver, None]:
+        receiver = self._receiver = await client.open_receiver(subscription)
+        self._given_back = 0
+        try:
+            yield receiver
+        finally:
+            # Whatever has ended: a channel that goes on would keep what it was sent.
+            self._receiver = None
+            self._forget()
+            await receiver.aclose()
 
     @property
     def _answering(self) -> bool:
-        return self._held > 0 and (len(self._jobs) > 0 or self._open_replies > 0)
+        return self._held > 0 and (len(self._jobs) > 0 or len(self._replies) > 0)
 
     def _forget(self) -> None:
         """What is not settled is the broker's again, and others get it."""
         self._jobs.take_back()
-        self.counters.requeued += self._held + self.dead_letters.forget_kept()
-        self._held = self._open_replies = 0
-        self._replies.clear()
+        self._replies.forget()
+        self._given_back = self._held + self.dead_letters.forget_kept()
+        self.counters.requeued += self._given_back
+        self._held = 0
         self.changed()
 
     async def _consume(self, receiver: Receiver) -> None:
@@ -229,9 +222,14 @@ class Serve(Route):
             return  # it is given out again
         publication = self._publication(delivery, frames or [b""])
         publication.context = receiver, delivery
-        self._open_replies += 1
-        self._replies.append(publication)
-        self._news.unpark()
+        for reason, objection in (
+            ("oversize", self.guard.size(len(publication.body))),
+            ("policy", self.guard.copies(publication.target, publication.properties.headers)),
+        ):
+            if objection:
+                self._undeliverable(publication, reason, f"the answer: {objection}")
+                return
+        self._replies.put(publication)
 
     def _publication(self, delivery: Delivery, frames: list[bytes]) -> Publication:
         said = None
@@ -241,8 +239,9 @@ class Serve(Route):
                 frames = frames[1:] or [b""]
             except MetadataError as error:
                 # Its caller waits: the answer goes without what cannot be said of it.
-                if self.counters.drop("metadata of a reply"):
+                if not self.counters.malformed:
                     logger.warning("%s: a reply: %s", self.label, error)
+                self.counters.malformed += 1
         body, lengths = _multipart.join(frames)
         properties = self._map.properties(said, lengths)
         correlation = delivery.properties.correlation_id
@@ -252,58 +251,48 @@ class Serve(Route):
             _target(self.shared.protocol, delivery), body, _with(properties, correlation)
         )
 
-    async def _reply(self, replies: _Replies) -> None:
-        while True:
-            while not self._replies:
-                await self._news.park()
-            batch, self._replies = self._replies, []
-            for one in batch if replies.by_address else [batch[0]]:
-                some = [one] if replies.by_address else batch
-                try:
-                    await replies.send(some)
-                except (ChannelLost, NotSupported, ValueError, TypeError, OverflowError) as error:
-                    if not replies.by_address and isinstance(error, AmqpError):
-                        raise
-                    for each in some:
-                        self._undeliverable(each, "returned", str(error))
-
-    def _on_settled(self, publications: Sequence[Publication], outcome: Outcome) -> None:
+    def _outcome(self, one: Publication, outcome: Outcome) -> None:
         result = outcome.result
-        for one in publications:
-            if result is Result.CONFIRMED or (
-                result is Result.RETURNED and one.target.routing_key.startswith(DIRECT)
-            ):
-                self.counters.confirmed += 1
-                self._done(one)
-            elif result is Result.RETURNED:
-                self.counters.returned += 1
-                self._undeliverable(one, "returned", outcome.reason)
-            elif result in {Result.UNKNOWN, Result.FAILED}:
-                self._again(one)
-            else:
-                self.counters.rejected += 1
-                self._undeliverable(one, "rejected", outcome.reason)
+        if result is Result.CONFIRMED or (
+            result is Result.RETURNED and one.target.routing_key.startswith(DIRECT)
+        ):
+            self.counters.confirmed += 1
+            self._held -= 1
+            self._done(one)
+        elif result is Result.RETURNED:
+            self.counters.returned += 1
+            self._undeliverable(one, "returned", outcome.reason)
+        else:
+            self.counters.rejected += 1
+            self._undeliverable(one, "rejected", outcome.reason)
 
-    def _again(self, one: Publication) -> None:
-        """Nobody knows whether the reply went: the request is carried out again."""
-        receiver: Receiver
-        receiver, delivery = one.context
-        if receiver is self._receiver:
-            self._open_replies -= 1
-            self._release(receiver, [delivery])
+    def _replies_fail(self, error: str) -> None:
+        if error:
+            self.failed(error)
+        else:
+            self.works()
 
     def _undeliverable(self, one: Publication, reason: str, text: str) -> None:
         """The caller has gone, perhaps; its request was carried out."""
-        self.bury(Letter(reason, text, one.body, one.properties, one.target))
-        self._done(one)
+        self._held -= 1
+        self.bury(
+            Letter(
+                reason,
+                text,
+                one.body,
+                one.properties,
+                one.target,
+                done=lambda _: self._done(one),
+                kept=True,
+                once=True,
+            )
+        )
 
     def _done(self, one: Publication) -> None:
         receiver: Receiver
         receiver, delivery = one.context
         if receiver is self._receiver:
             receiver.accept([delivery])
-            self._open_replies -= 1
-            self._held -= 1
             self.changed()
 
     # Stopping
@@ -313,56 +302,6 @@ class Serve(Route):
         if self._consuming is not None:
             self._consuming.cancel()
         await self.until(lambda: not self._held)
-
-
-class _Replies:
-    """Publishes replies: to the default exchange, by the anonymous relay, or by a link each.
-
-    Attributes:
-        by_address: whether there is a link for each address.
-    """
-
-    def __init__(self, client: Client, on_settled: Any) -> None:
-        self.by_address = False
-        self._client = client
-        self._on_settled = on_settled
-        self._sender: Sender | None = None
-        self._senders: dict[str, Sender] = {}  # who was used last is last
-
-    async def open(self) -> None:
-        """Find out how replies can go."""
-        try:
-            self._sender = await self._client.open_sender(self._on_settled)
-        except (NotSupported, ChannelLost):
-            if self._client.protocol == "0-9-1":
-                raise
-            self.by_address = True
-
-    async def send(self, publications: list[Publication]) -> None:
-        """Publish; where there are links, to one address."""
-        sender = self._sender
-        if sender is None:
-            sender = await self._to(publications[0].target.address)
-        await sender.send(publications)
-
-    async def _to(self, address: str) -> Sender:
-        sender = self._senders.pop(address, None)
-        if sender is None:
-            sender = await self._client.open_sender(self._on_settled, address=address)
-        self._senders[address] = sender
-        for other, idle in list(self._senders.items()):
-            if len(self._senders) <= SENDERS:
-                break
-            if not idle.unsettled and other != address:
-                await self._senders.pop(other).aclose()
-        return sender
-
-    async def aclose(self) -> None:
-        """End all links."""
-        for sender in (self._sender, *self._senders.values()):
-            if sender is not None:
-                with contextlib.suppress(AmqpError):
-                    await sender.aclose()
 
 
 def _reply_to(delivery: Delivery) -> str:

@@ -20,7 +20,7 @@ from .._tasks import together
 from ..messages._patterns import Separator
 from ..messages._unpacking import Unfit, Unpacker
 from ._bindings import Bindings, LinkBindings, QueueBindings
-from ._dead_letters import Letter
+from ._letters import Letter
 from ._route import Route, Shared
 
 logger = logging.getLogger("hypersocket")
@@ -43,6 +43,7 @@ class Topics(Route):
         # What is subscribed to, and by how many of these prefixes a binding is needed.
         self._prefixes: set[bytes] = set()
         self._wanted: Counter[str] = Counter()
+        self._differs = True  # perhaps, from what is bound
         self._bindings: Bindings | None = None
         self._refused: dict[str, str] = {}
         self._held = 0
@@ -95,6 +96,7 @@ class Topics(Route):
         if not self._wanted[pattern.key]:
             del self._wanted[pattern.key]
             self._refused.pop(pattern.key, None)
+        self._differs = True
         self.changed()
 
     # Carrying
@@ -118,7 +120,7 @@ class Topics(Route):
     async def _follow(self, bindings: Bindings) -> None:
         while True:
             if not await self._follow_once(bindings):
-                await self.until(lambda: bool(self._differences(bindings)))
+                await self.until(lambda: self._differs)
 
     def _differences(self, bindings: Bindings) -> list[tuple[str, bool]]:
         """What is to be bound, and then what is to be unbound."""
@@ -129,6 +131,7 @@ class Topics(Route):
 
     async def _follow_once(self, bindings: Bindings) -> bool:
         """Bind or unbind what differs; whether anything did."""
+        self._differs = False
         differences = self._differences(bindings)
         for key, wanted in differences:
             if wanted is (key in self._wanted):  # it may have changed meanwhile
@@ -139,11 +142,13 @@ class Topics(Route):
         if not wanted:
             await bindings.remove(key)
             return
-        objection = self.guard.topic(key)
+        objection = self.guard.binding(key)
         if not objection:
             try:
                 await bindings.add(key)
             except ChannelLost as error:
+                if error.condition.startswith("404"):
+                    raise  # the exchange has gone, and all that was bound to it
                 objection = str(error)
         if objection:
             # It ends nothing but itself; tried again with the next connection or subscriber.
@@ -166,6 +171,8 @@ class Topics(Route):
             with trio.CancelScope() as scope:
                 self._receiving.add(scope)
                 try:
+                    # Of failed ones that wait, no prefetch bounds how many they are.
+                    await self.until(lambda: self.dead_letters.waiting < self.prefetch)
                     deliveries = await receiver.receive()
                 finally:
                     self._receiving.discard(scope)
@@ -250,6 +257,8 @@ def check_topics(route: Route) -> Separator:
         )
     if spec.exchange:
         route.check(route.guard.exchange(spec.exchange))
+    if spec.address:
+        route.check(route.guard.address(spec.address))
     try:
         return Separator(spec.separator)
     except ValueError as error:

@@ -17,7 +17,7 @@ from .....amqp import (
     Subscription,
 )
 from .....amqp.v091 import Channel
-from ..._client import OnSettled, ProtocolName, Receiver, Sender
+from ..._client import OnSettled, ProtocolName, Sender
 from ._link import Handle, Link, again
 from ._receiver import QueueReceiver
 from ._sender import ChannelSender
@@ -119,7 +119,7 @@ class BrokerClient:
         address: str | None = None,
         confirm: bool = True,
         mandatory: bool = True,
-    ) -> Sender:
+    ) -> ChannelSender:
         """A channel to publish on; see the protocol ``Client``.
 
         Without ``confirm``, ``mandatory`` has no effect: nothing would tell what was returned.
@@ -133,7 +133,7 @@ class BrokerClient:
 
     async def open_receiver(
         self, subscription: Subscription, *, sender: Sender | None = None
-    ) -> Receiver:
+    ) -> QueueReceiver:
         """A consumer; see the protocol ``Client``.
 
         ``settled`` is no-ack for ``amq.rabbitmq.reply-to``, where it has to be. For other queues

@@ -14,7 +14,7 @@ from ._link import Handle, again
 
 
 class QueueReceiver:
-    """The gateway's ``Receiver``.
+    """The gateway's ``PromptReceiver``.
 
     Args:
         handle: its channel, which it may share with a sender.
@@ -67,7 +67,7 @@ class QueueReceiver:
         return self._taken()
 
     def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
-        """Have deliveries given to ``take`` by the connection's reader; see ``Receiver``."""
+        """Have deliveries given to ``take`` by the connection's reader; see ``PromptReceiver``."""
         self._take = take
         self._give()
 

@@ -17,7 +17,7 @@ _UNKNOWN: Final = Outcome(Result.UNKNOWN)
 
 
 class ChannelSender:
-    """The gateway's ``Sender``. Outcomes come with each batch that the reader reads."""
+    """The gateway's ``PromptSender``. Outcomes come with each batch that the reader reads."""
 
     def __init__(self, handle: Handle, on_settled: OnSettled, *, mandatory: bool) -> None:
         self.handle = handle
@@ -61,7 +61,7 @@ class ChannelSender:
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def send_nowait(self, publications: Sequence[Publication]) -> bool:
-        """Take publications over, unless something has to be waited for; see ``Sender``."""
+        """Take publications over, unless something has to be waited for; see ``PromptSender``."""
         if not self.handle.link.has_room(self.handle):
             return False
         self._publish(publications)

@@ -85,11 +85,6 @@ class Sender(_End):
                 finally:
                     self._waiting = False
 
-    def send_nowait(self, publications: Sequence[Publication]) -> bool:
-        """Take none: the engine's bytes are a task's to write."""
-        del publications
-        return False
-
     def _check(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError("the sender was closed")
@@ -183,10 +178,6 @@ class Receiver(_End):
         taken = self._link.take()
         self._kick()
         return cast("list[Delivery]", taken)
-
-    def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
-        """Do nothing: while the engine tells what came, nothing may be settled."""
-        del take
 
     def _ready(self) -> bool:
         """Whether there is something to take. What is settled already is not lost with the link."""

@@ -1,0 +1,255 @@
+"""Answers on their way to callers, until it is known what became of each.
+
+An answer is not lost with its channel: it goes by the next one, while its request stays the
+broker's. One for which the broker ends the channel is found, as in :mod:`._suspects`, and ends
+nothing but itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+import trio
+
+from ....amqp import AmqpError, ChannelLost, NotSupported, Outcome, Publication, Result
+from .._client import Client, Sender
+from .._tasks import Backoff
+from ._suspects import STRIKES, Suspects
+
+LINKS = 64
+"""Links to reply addresses that are kept open (1.0, where the peer has no anonymous relay)."""
+
+NO_CREDIT = 5.0
+"""Seconds that a reply address may give no credit: others wait behind it."""
+
+CLOSING = 1.0
+"""Seconds to wait for outcomes that are on their way, before a channel is closed."""
+
+
+class Replies:
+    """Publishes answers: to the default exchange, by the anonymous relay, or by a link each.
+
+    Args:
+        on_outcome: told each answer, and what became of it: confirmed, returned or rejected. It
+            may not wait nor raise.
+        on_failing: told why answers do not go, and, with an empty text, that they do again.
+        backoff: between channels.
+        alone: held while one answer is published alone, to learn whether it is to blame.
+    """
+
+    def __init__(
+        self,
+        on_outcome: Callable[[Publication, Outcome], None],
+        on_failing: Callable[[str], None],
+        backoff: Backoff,
+        alone: trio.Lock,
+    ) -> None:
+        self._on_outcome = on_outcome
+        self._on_failing = on_failing
+        self._backoff = backoff
+        self._alone = alone
+        self._suspects = Suspects[Publication](own_key=False)
+        self._waiting: dict[Publication, None] = {}
+        self._sent: dict[Publication, None] = {}
+        self._tries: dict[Publication, int] = {}  # by links of their own that ended
+        self._pausing = False
+        self._failing = False
+        self._settled = 0
+        self._by_address = False
+        self._links: dict[str, Sender] = {}  # who was used last is last
+        self._news = trio.lowlevel.ParkingLot()
+
+    def __len__(self) -> int:
+        """How many answers have no outcome yet."""
+        return len(self._waiting) + len(self._sent)
+
+    def put(self, one: Publication) -> None:
+        """Take an answer."""
+        self._waiting[one] = None
+        self._news.unpark_all()
+
+    def forget(self) -> None:
+        """Their requests are carried out again."""
+        self._waiting.clear()
+        self._sent.clear()
+        self._tries.clear()
+
+    async def carry(self, client: Client, ready: Callable[[], None]) -> None:
+        """Publish answers while this connection stands.
+
+        Args:
+            client: the connection.
+            ready: called when answers can go.
+
+        Raises:
+            ConnectionLost: it does not stand any more.
+            ChannelLost: at the beginning, the broker refuses what this needs.
+        """
+        try:
+            sender = await client.open_sender(self._on_settled)
+        except (NotSupported, ChannelLost):
+            if client.protocol == "0-9-1":
+                raise
+            self._by_address = True
+            ready()
+            await self._carry_by_address(client)
+            return
+        self._by_address = False
+        ready()
+        while True:
+            await self._carry_by(sender)
+            await trio.sleep(self._backoff.next())
+            sender = await client.open_sender(self._on_settled)
+
+    # By one channel, or the anonymous relay
+
+    async def _carry_by(self, sender: Sender) -> None:
+        """Publish by one channel, until it ends."""
+        self._suspects.begin()
+        try:
+            await self._publish(sender)
+        except ChannelLost as error:
+            self._judge(error)
+        finally:
+            with trio.move_on_after(CLOSING, shield=True):
+                await sender.wait_settled()
+            await sender.aclose()
+
+    async def _publish(self, sender: Sender) -> None:
+        while True:
+            await self._wait()
+            if self._suspects.one_by_one:
+                await self._send_alone(sender)
+            else:
+                await self._send(sender, list(self._waiting))
+
+    async def _wait(self) -> None:
+        while not self._waiting:
+            await self._news.park()
+        if self._pausing:
+            self._pausing = False
+            await trio.sleep(self._backoff.next())
+
+    async def _send(self, sender: Sender, batch: Sequence[Publication]) -> None:
+        for one in batch:
+            self._waiting.pop(one, None)
+            self._sent[one] = None
+        before = sender.taken
+        try:
+            await sender.send(batch)
+        finally:
+            for one in batch[sender.taken - before :]:
+                if self._sent.pop(one, one) is None:
+                    self._waiting[one] = None
+
+    async def _send_alone(self, sender: Sender) -> None:
+        async with self._alone:
+            one = next(iter(self._waiting), None)
+            if one is None:
+                return  # it was forgotten meanwhile
+            before = sender.taken
+            try:
+                await self._send(sender, [one])
+            finally:
+                self._suspects.alone = one if sender.taken > before else None
+            await sender.wait_settled()
+            await sender.send([])  # that raises if the channel has ended
+            self._suspects.alone = None
+            self._suspects.one_by_one = bool(self._waiting)
+
+    def _judge(self, error: ChannelLost) -> None:
+        """The channel has ended, perhaps for what is in one answer."""
+        guilty = self._suspects.ended(error, self._settled)
+        if guilty is not None:
+            self._tell(guilty, Outcome(Result.REJECTED, str(error)))
+            self._backoff.reset()
+        elif not self._suspects.searching:
+            self._failing = True
+            self._on_failing(str(error))
+
+    # By a link for each address
+
+    async def _carry_by_address(self, client: Client) -> None:
+        try:
+            while True:
+                await self._wait()
+                for one in list(self._waiting):
+                    if one in self._waiting:  # else it was forgotten meanwhile
+                        await self._send_to_address(client, one)
+        finally:
+            links, self._links = self._links, {}
+            with trio.move_on_after(CLOSING, shield=True):
+                for sender in links.values():
+                    with contextlib.suppress(AmqpError):
+                        await sender.aclose()
+
+    async def _send_to_address(self, client: Client, one: Publication) -> None:
+        address = one.target.address
+        try:
+            sender = await self._link_to(client, address)
+            with trio.move_on_after(NO_CREDIT) as scope:
+                await self._send(sender, [one])
+        except (ChannelLost, NotSupported) as error:
+            self._tell(one, Outcome(Result.RETURNED, str(error)))
+            return
+        if scope.cancelled_caught and one in self._waiting:
+            text = f"{address!r} gives no credit"
+            self._tell(one, Outcome(Result.RETURNED, text))
+
+    async def _link_to(self, client: Client, address: str) -> Sender:
+        sender = self._links.pop(address, None)
+        if sender is not None:
+            try:
+                await sender.send([])  # that raises if the link has ended
+            except ChannelLost:
+                sender = None
+        if sender is None:
+            sender = await client.open_sender(self._on_settled, address=address)
+        self._links[address] = sender
+        for other, idle in list(self._links.items()):
+            if len(self._links) <= LINKS:
+                break
+            if not idle.unsettled and other != address:
+                with contextlib.suppress(ChannelLost):  # it has ended already
+                    await self._links.pop(other).aclose()
+        return sender
+
+    # Outcomes, from the client's reader
+
+    def _on_settled(self, publications: Sequence[Publication], outcome: Outcome) -> None:
+        result = outcome.result
+        if result not in {Result.UNKNOWN, Result.FAILED}:
+            for one in publications:
+                self._tell(one, outcome)
+            return
+        if result is Result.FAILED:
+            self._pausing = True
+        elif self._by_address:
+            self._count(publications, outcome.reason)
+        # Whoever sends them by what has ended is told so.
+        self._again(publications)
+
+    def _count(self, publications: Sequence[Publication], reason: str) -> None:
+        """The link to one address has ended, and these have no outcome."""
+        for one in publications:
+            tries = self._tries[one] = self._tries.get(one, 0) + 1
+            if tries >= STRIKES:
+                self._tell(one, Outcome(Result.REJECTED, reason))
+
+    def _again(self, publications: Sequence[Publication]) -> None:
+        for one in publications:
+            if self._sent.pop(one, one) is None:
+                self._waiting[one] = None
+        self._news.unpark_all()
+
+    def _tell(self, one: Publication, outcome: Outcome) -> None:
+        if self._waiting.pop(one, one) is not None and self._sent.pop(one, one) is not None:
+            return  # it was forgotten
+        self._tries.pop(one, None)
+        self._settled += 1
+        self._suspects.cleared([one])
+        self._on_outcome(one, outcome)
+        if self._failing:
+            self._failing = False
+            self._on_failing("")
