@@ -128,14 +128,15 @@ class PrefixTree:
         return path[-1].holders.get(holder, 0) if path else 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Every prefix that is held now, in no particular order; the tree may change meanwhile."""
+        """Every prefix that is held now, in the order of their bytes; the tree may change meanwhile."""
         found: list[bytes] = []
         rest: list[tuple[bytes, _Node]] = [(b"", self._root)]
         while rest:
             prefix, node = rest.pop()
             if node.holders:
                 found.append(prefix)
-            rest.extend((prefix + child.label, child) for child in node.children.values())
+            ways = sorted(node.children.items(), reverse=True)  # the last is the next
+            rest.extend((prefix + child.label, child) for _, child in ways)
         return iter(found)
 
     def _path(self, prefix: bytes) -> list[_Node] | None:
