@@ -191,7 +191,7 @@ cdef class PrefixTree:
         begin(&way, &self._root, data)
         while way.node:
             here = step(&way)
-            if here != NOBODY:
+            if here != NOBODY and here != number:
                 if number != NOBODY:
                     return self._find_all(data)
                 number = here
