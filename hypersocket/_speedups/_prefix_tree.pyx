@@ -29,6 +29,9 @@ from hypersocket._speedups._prefix_places cimport (
     Place, find_place, holding_at, is_empty, put, take_out,
 )
 
+cdef extern from *:
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef enum:
     SHARED_MOST = 8  # how many holders a holding has that is shared
 
@@ -235,7 +238,7 @@ cdef class PrefixTree:
         return (<Holding> self._holdings[number]).counts.get(holder, 0) if number != NOBODY else 0
 
     def __iter__(self):
-        return iter(all_prefixes(&self._root, []))
+        return iter(all_prefixes(&self._root, PY_SSIZE_T_MAX, []))
 
     cdef int32_t _number_of(self, bytes prefix) noexcept:
         cdef Place place
@@ -368,11 +371,17 @@ cdef class PrefixSet:
         return self._tree._size
 
     def __iter__(self):
-        return iter(all_prefixes(&self._tree._root, []))
+        return iter(all_prefixes(&self._tree._root, PY_SSIZE_T_MAX, []))
+
+    def take(self, Py_ssize_t most):
+        cdef list taken = all_prefixes(&self._tree._root, most, [])
+        for prefix in taken:
+            self.discard(prefix)
+        return taken
 
 
-cdef list all_prefixes(Node* root, list found):
-    """Every prefix that is held, in order; the list is made beforehand, and nothing else runs."""
+cdef list all_prefixes(Node* root, Py_ssize_t most, list found):
+    """The first prefixes that are held; the list is made beforehand, and nothing else runs."""
     cdef Level* levels = NULL
     cdef Level* level
     cdef uint8_t* text = NULL
@@ -383,7 +392,7 @@ cdef list all_prefixes(Node* root, list found):
     if is_empty(root):
         return found
     try:
-        while True:
+        while len(found) < most:
             label_size = label_size_of(node)
             if size + label_size + 1 > text_room:
                 text_room = 2 * (size + label_size + 1)
@@ -416,6 +425,7 @@ cdef list all_prefixes(Node* root, list found):
             size += 1
             node = child_at(level.node, level.next, &spare)
             level.next += 1
+        return found
     finally:
         PyMem_Free(text)
         PyMem_Free(levels)

@@ -1,8 +1,8 @@
 """Both forms of the tree of subscriptions: the same is done to them, and they say the same.
 
-The compiled one keeps its nodes in memory of its own, each in the smallest of several forms: for each
-number of children and each label, for keys with and without gaps, for children that are all alike.
-Small holdings are shared. So the inputs are such that all of that changes often.
+The compiled one keeps its nodes in memory of its own, each in the smallest of several forms: for
+each number of children and each label, for keys with and without gaps, for children that are all
+alike. Small holdings are shared. So the inputs are such that all of that changes often.
 """
 
 from __future__ import annotations
@@ -241,6 +241,15 @@ def test_sets(steps: list[tuple[str, bytes]]) -> None:
         for each in sets:
             assert sorted(each) == sorted(model)
             assert len(each) == len(model)
+    for each in sets:
+        assert each.take(0) == each.take(-1) == []
+        taken: list[bytes] = []
+        while len(each):
+            some = each.take(3)
+            assert len(some) == min(3, len(model) - len(taken))
+            taken += some
+        assert sorted(taken) == sorted(model)
+        assert each.take(3) == []
 
 
 @both
