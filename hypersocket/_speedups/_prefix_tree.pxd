@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t
 
-from hypersocket._speedups._prefix_nodes cimport Ref
+from hypersocket._speedups._prefix_nodes cimport Node
 
 
 cdef class Holding:
@@ -14,7 +14,7 @@ cdef class Holding:
 
 
 cdef class PrefixTree:
-    cdef Ref _root
+    cdef Node _root
     cdef Py_ssize_t _size
     cdef size_t _changes
     cdef list _holdings

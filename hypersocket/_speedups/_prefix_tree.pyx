@@ -1,8 +1,10 @@
 # cython: language_level=3, binding=False
 """The compiled form of prefix_tree.py, of nodes that are no Python objects.
 
-What a message costs is the memory that is looked at and is not in the processor's cache: one or two
-lines for each level of the tree, and nothing for its leaves. ``_prefix_nodes.pxd`` has the nodes.
+What a message costs is the memory that is looked at and is not in the processor's cache: for each
+level of the tree a line, or two where its keys are apart. So the tree is kept small, and a level's
+nodes side by side. ``_prefix_nodes.pxd`` has the nodes, ``_prefix_drafts.pxd`` how one is made of
+another, ``_prefix_places.pxd`` how a tree changes.
 
 Who holds a prefix is a *holding*, which nodes know by its number alone. Small holdings never
 change, and all prefixes that the same ones hold as often share one; of the large ones each belongs
@@ -20,9 +22,15 @@ from libc.stdint cimport INT32_MAX, UINT32_MAX, int32_t, uint8_t
 from libc.string cimport memcpy
 
 from hypersocket._speedups._prefix_nodes cimport (
-    NOBODY, Node, Place, Ref, child_at, find_key, find_place, free_all, holding_at, keys_of, label_of,
-    put, starts_with, take_out,
+    HAS_CHILDREN, NOBODY, Node, child_at, count_of, free_all, index_of, key_at, label_of, label_size_of,
+    plain, starts_with,
 )
+from hypersocket._speedups._prefix_places cimport (
+    Place, find_place, holding_at, is_empty, put, take_out,
+)
+
+cdef extern from *:
+    Py_ssize_t PY_SSIZE_T_MAX
 
 cdef enum:
     SHARED_MOST = 8  # how many holders a holding has that is shared
@@ -37,35 +45,36 @@ cdef class Holding:
 cdef struct Way:
     const uint8_t* at
     Py_ssize_t rest
-    Ref ref
+    Node* node  # the next; NULL if there is none
+    Node spare
 
 
-cdef inline void begin(Way* way, Ref root, bytes data) noexcept:
+cdef inline void begin(Way* way, Node* root, bytes data) noexcept:
     way.at = <const uint8_t*> PyBytes_AS_STRING(data)
     way.rest = PyBytes_GET_SIZE(data)
-    way.ref = root
+    way.node = root
 
 
 cdef inline int32_t step(Way* way) noexcept:
     """Go past the next node on the way, there being one; returns who holds what it stands for."""
-    cdef Ref ref = way.ref
-    cdef Node* node = <Node*> ref
-    cdef int number
-    way.ref = 0
-    if ref & 1:
-        return <int32_t> (ref >> 1)
+    cdef Node* node = way.node
+    cdef int index
+    cdef int32_t holding = node.holding
+    cdef Py_ssize_t label_size
+    way.node = NULL
     if node.label_size:
-        if not starts_with(way.at, way.rest, label_of(node), node.label_size):
+        label_size = label_size_of(node)
+        if not starts_with(way.at, way.rest, label_of(node), label_size):
             return NOBODY
-        way.at += node.label_size
-        way.rest -= node.label_size
-    if way.rest and node.count:
-        number = find_key(keys_of(node), node.count, way.at[0])
-        if number >= 0:
-            way.ref = child_at(node, number)[0]
+        way.at += label_size
+        way.rest -= label_size
+    if way.rest:
+        index = index_of(node, way.at[0])
+        if index >= 0:
+            way.node = child_at(node, index, &way.spare)
             way.at += 1
             way.rest -= 1
-    return node.holding
+    return holding
 
 
 cdef inline tuple answer(bint whole, bint own):
@@ -77,7 +86,7 @@ cdef inline tuple answer(bint whole, bint own):
 
 cdef struct Level:
     Node* node
-    int left
+    int next
     size_t size
 
 
@@ -85,12 +94,13 @@ cdef struct Level:
 @cython.no_gc_clear
 cdef class PrefixTree:
     def __cinit__(self):
+        self._root = plain(NOBODY)
         self._holdings = []
         self._known = {}
         self._free = NOBODY
 
     def __dealloc__(self):
-        free_all(self._root)
+        free_all(&self._root)
 
     def __len__(self):
         return self._size
@@ -164,7 +174,8 @@ cdef class PrefixTree:
             if after != NOBODY:
                 self._let_go(after)
         if after == NOBODY:
-            take_out(&self._root, data, &place)
+            if not take_out(&place):
+                raise MemoryError
             self._size -= 1
         elif not put(&place, data, size, after):
             self._let_go(after)
@@ -180,10 +191,10 @@ cdef class PrefixTree:
     cdef tuple find(self, bytes data):
         cdef Way way
         cdef int32_t number = NOBODY, here
-        begin(&way, self._root, data)
-        while way.ref:
+        begin(&way, &self._root, data)
+        while way.node:
             here = step(&way)
-            if here != NOBODY:
+            if here != NOBODY and here != number:
                 if number != NOBODY:
                     return self._find_all(data)
                 number = here
@@ -194,8 +205,8 @@ cdef class PrefixTree:
         cdef int32_t here
         cdef list several = []
         cdef dict found
-        begin(&way, self._root, data)  # nothing but lists grow from here on
-        while way.ref:
+        begin(&way, &self._root, data)  # nothing but lists grow from here on
+        while way.node:
             here = step(&way)
             if here != NOBODY:
                 several.append((<Holding> self._holdings[here]).counts)
@@ -212,8 +223,8 @@ cdef class PrefixTree:
 
     def covers(self, bytes data not None):
         cdef Way way
-        begin(&way, self._root, data)
-        while way.ref:
+        begin(&way, &self._root, data)
+        while way.node:
             if step(&way) != NOBODY:
                 return True
         return False
@@ -227,7 +238,7 @@ cdef class PrefixTree:
         return (<Holding> self._holdings[number]).counts.get(holder, 0) if number != NOBODY else 0
 
     def __iter__(self):
-        return iter(all_prefixes(self._root, []))
+        return iter(all_prefixes(&self._root, PY_SSIZE_T_MAX, []))
 
     cdef int32_t _number_of(self, bytes prefix) noexcept:
         cdef Place place
@@ -360,33 +371,40 @@ cdef class PrefixSet:
         return self._tree._size
 
     def __iter__(self):
-        return iter(all_prefixes(self._tree._root, []))
+        return iter(all_prefixes(&self._tree._root, PY_SSIZE_T_MAX, []))
+
+    def take(self, Py_ssize_t most):
+        cdef list taken = all_prefixes(&self._tree._root, most, [])
+        for prefix in taken:
+            self.discard(prefix)
+        return taken
 
 
-cdef list all_prefixes(Ref root, list found):
-    """Every prefix that is held; the list is made beforehand, and nothing else runs in here."""
+cdef list all_prefixes(Node* root, Py_ssize_t most, list found):
+    """The first prefixes that are held; the list is made beforehand, and nothing else runs."""
     cdef Level* levels = NULL
+    cdef Level* level
     cdef uint8_t* text = NULL
-    cdef size_t depth = 0, room = 0, text_room = 0, size = 0
-    cdef Ref ref = root
-    cdef Node* node
+    cdef size_t depth = 0, room = 0, text_room = 0, size = 0, label_size
+    cdef Node* node = root
+    cdef Node spare
     cdef void* more
+    if is_empty(root):
+        return found
     try:
-        while True:
-            node = <Node*> ref
-            if ref & 1:
+        while len(found) < most:
+            label_size = label_size_of(node)
+            if size + label_size + 1 > text_room:
+                text_room = 2 * (size + label_size + 1)
+                more = PyMem_Realloc(text, text_room)
+                if more == NULL:
+                    raise MemoryError
+                text = <uint8_t*> more
+            memcpy(text + size, label_of(node), label_size)
+            size += label_size
+            if node.holding != NOBODY:
                 found.append(PyBytes_FromStringAndSize(<char*> text, size))
-            elif ref:
-                if size + node.label_size + 1 > text_room:
-                    text_room = 2 * (size + node.label_size + 1)
-                    more = PyMem_Realloc(text, text_room)
-                    if more == NULL:
-                        raise MemoryError
-                    text = <uint8_t*> more
-                memcpy(text + size, label_of(node), node.label_size)
-                size += node.label_size
-                if node.holding != NOBODY:
-                    found.append(PyBytes_FromStringAndSize(<char*> text, size))
+            if node.form & HAS_CHILDREN:
                 if depth == room:
                     room = 2 * room + 16
                     more = PyMem_Realloc(levels, room * sizeof(Level))
@@ -394,19 +412,20 @@ cdef list all_prefixes(Ref root, list found):
                         raise MemoryError
                     levels = <Level*> more
                 levels[depth].node = node
-                levels[depth].left = node.count
+                levels[depth].next = 0
                 levels[depth].size = size
                 depth += 1
-            while depth and levels[depth - 1].left == 0:
+            while depth and levels[depth - 1].next == count_of(levels[depth - 1].node):
                 depth -= 1
             if depth == 0:
                 return found
-            levels[depth - 1].left -= 1
-            node = levels[depth - 1].node
-            size = levels[depth - 1].size
-            text[size] = keys_of(node)[levels[depth - 1].left]
+            level = levels + depth - 1
+            size = level.size
+            text[size] = key_at(level.node, level.next)
             size += 1
-            ref = child_at(node, levels[depth - 1].left)[0]
+            node = child_at(level.node, level.next, &spare)
+            level.next += 1
+        return found
     finally:
         PyMem_Free(text)
         PyMem_Free(levels)

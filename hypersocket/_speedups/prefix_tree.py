@@ -12,6 +12,7 @@ a table by length because no set of prefixes that a peer may choose makes it slo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 _NOBODY: dict[Any, Any] = {}
@@ -128,14 +129,15 @@ class PrefixTree:
         return path[-1].holders.get(holder, 0) if path else 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Every prefix that is held now, in no particular order; the tree may change meanwhile."""
+        """Every prefix that is held now, in order of bytes; the tree may change meanwhile."""
         found: list[bytes] = []
         rest: list[tuple[bytes, _Node]] = [(b"", self._root)]
         while rest:
             prefix, node = rest.pop()
             if node.holders:
                 found.append(prefix)
-            rest.extend((prefix + child.label, child) for child in node.children.values())
+            ways = sorted(node.children.items(), reverse=True)  # the last is the next
+            rest.extend((prefix + child.label, child) for _, child in ways)
         return iter(found)
 
     def _path(self, prefix: bytes) -> list[_Node] | None:
@@ -208,6 +210,13 @@ class PrefixSet:
     def discard(self, prefix: bytes) -> None:
         """Let it not be in the set."""
         self._prefixes.pop(prefix, None)
+
+    def take(self, most: int) -> list[bytes]:
+        """Take out as many, if there are so many."""
+        taken = list(islice(self._prefixes, max(most, 0)))
+        for prefix in taken:
+            del self._prefixes[prefix]
+        return taken
 
     def __len__(self) -> int:
         return len(self._prefixes)

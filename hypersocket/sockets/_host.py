@@ -342,7 +342,8 @@ class SocketHost:
 
     def changed(self) -> None:
         """Wake those who wait for a change."""
-        self._changed.unpark_all()
+        if self._changed:
+            self._changed.unpark_all()
 
     async def close(self, deadline: float) -> None:
         """Write what was sent, until ``deadline``, then close; closed on return in any case.

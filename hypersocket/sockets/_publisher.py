@@ -27,6 +27,8 @@ from ._receiving import BatchReceiver
 from ._sending import BatchSender
 
 EVERY_TIME = sys.maxsize
+FORGOTTEN_AT_ONCE = 1000
+"""Topics of a peer that has left; then other tasks run."""
 
 
 def topic_bytes(topic: bytes | str) -> bytes:
@@ -41,6 +43,17 @@ def topic_bytes(topic: bytes | str) -> bytes:
         ) from None
 
 
+class _Held:
+    """What a peer subscribes to."""
+
+    __slots__ = ("silent", "size", "topics")
+
+    def __init__(self) -> None:
+        self.topics = PrefixSet()
+        self.size = 0  # bytes of topics, as often as it subscribes to them
+        self.silent = False  # whether their end has been told already
+
+
 class Publisher(PublisherOptions, BatchSender):
     """Sends each message to all peers that subscribe to a prefix of its first frame.
 
@@ -51,14 +64,15 @@ class Publisher(PublisherOptions, BatchSender):
     def _prepare(self) -> None:
         super()._prepare()
         self._tree = PrefixTree()  # of pipes
-        self._topic_bytes: dict[Pipe, int] = {}  # of each peer's subscriptions
-        self._held: dict[Pipe, PrefixSet] = {}  # what each peer subscribes to
+        self._held: dict[Pipe, _Held] = {}
+        self._leaving: dict[Pipe, _Held] = {}  # that get nothing, but are in the tree still
         common = self._tree, self._senders, self._budget
         self._send_path = PublishPath(*common, super().send, multipart=False)
         self._send_multipart_path = PublishPath(*common, super().send_multipart, multipart=True)
         self._publish_paths = self._send_path, self._send_multipart_path
         self._short_ways += self._publish_paths
         self._set_plain()
+        self._set_bounds()
 
     if not TYPE_CHECKING and SHORT_WAYS:
         send = ShortWays.short_send
@@ -66,12 +80,17 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _set_plain(self) -> None:
         for way in self._publish_paths:
-            way.is_plain = not self.invert_matching and not self.xpub_nodrop
+            way.is_plain = not (self.invert_matching or self.xpub_nodrop or self._leaving)
+
+    def _set_bounds(self) -> None:
+        # Looked up once, since there may be a million subscriptions.
+        self._bounds = self.max_topic_size, self.max_subscriptions, self.max_subscription_bytes
 
     def _option_changed(self, name: str) -> None:
         super()._option_changed(name)
         if hasattr(self, "_publish_paths"):  # else it is being made
             self._set_plain()
+            self._set_bounds()
 
     async def wait_subscribed(self, topic: bytes | str, subscribers: int = 1) -> None:
         """Wait until at least ``subscribers`` peers hold a subscription that matches ``topic``.
@@ -86,13 +105,15 @@ class Publisher(PublisherOptions, BatchSender):
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             self._check_open()
-            if len(self._tree.matches(topic)) >= subscribers:
+            if len(self._matching(topic)) >= subscribers:
                 break
             await self._host.wait_changed()
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         pipe.shares = True
+        while pipe in self._leaving:  # it is back already
+            self._forget_some(pipe)
         super()._pipe_connected(pipe)
 
     # Subscriptions
@@ -100,16 +121,21 @@ class Publisher(PublisherOptions, BatchSender):
     def _pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
         self._apply(pipe, topic, wanted)
 
-    def _check_bounds(self, topic: bytes, held: int) -> None:
-        if len(topic) > self.max_topic_size:
+    def _check_bounds(self, topic: bytes, held: int, size: int = 0) -> None:
+        longest, most, most_bytes = self._bounds
+        if len(topic) > longest:
             raise ProtocolError(
-                f"a subscription of {len(topic)} bytes is over max_topic_size "
-                f"({self.max_topic_size})",
+                f"a subscription of {len(topic)} bytes is over max_topic_size ({longest})",
                 Reason.TOPIC_TOO_LONG,
             )
-        if held >= self.max_subscriptions:
+        if held >= most:
             raise ProtocolError(
-                f"more subscriptions than max_subscriptions ({self.max_subscriptions})",
+                f"more subscriptions than max_subscriptions ({most})",
+                Reason.TOO_MANY_SUBSCRIPTIONS,
+            )
+        if size > most_bytes:
+            raise ProtocolError(
+                f"{size} bytes of topics are over max_subscription_bytes ({most_bytes})",
                 Reason.TOO_MANY_SUBSCRIPTIONS,
             )
 
@@ -120,41 +146,55 @@ class Publisher(PublisherOptions, BatchSender):
             None if there was none to end. Else whether it was the topic's first or last, and
             whether it was this peer's first or last of the topic.
         """
+        held = self._held.get(pipe)
         if wanted:
-            self._check_bounds(topic, pipe.subscriptions)
-            size = self._topic_bytes.get(pipe, 0) + len(topic)
-            if size > self.max_subscription_bytes:
-                raise ProtocolError(
-                    f"{size} bytes of topics are over max_subscription_bytes "
-                    f"({self.max_subscription_bytes})",
-                    Reason.TOO_MANY_SUBSCRIPTIONS,
-                )
-            held = self._held.get(pipe)
             if held is None:
-                held = self._held[pipe] = PrefixSet()
-            held.add(topic)
+                held = self._held[pipe] = _Held()
+            size = held.size + len(topic)
+            self._check_bounds(topic, pipe.subscriptions, size)
+            held.topics.add(topic)
             change = self._tree.add(topic, pipe)
             pipe.subscriptions += 1
-            self._topic_bytes[pipe] = size
+            held.size = size
             self._host.changed()
             return change
         ended = self._tree.discard(topic, pipe)
         if ended is not None:
+            assert held is not None
             pipe.subscriptions -= 1
-            self._topic_bytes[pipe] -= len(topic)
+            held.size -= len(topic)
             if ended[1]:
-                self._held[pipe].discard(topic)
+                held.topics.discard(topic)
         return ended
 
-    def _forget(self, pipe: Pipe) -> list[bytes]:
-        """End all subscriptions of a peer; returns the topics that nobody holds now."""
+    def _forget(self, pipe: Pipe) -> None:
+        """End all subscriptions of a peer: at once for the peer, and bit by bit in the tree."""
         pipe.subscriptions = 0
-        self._topic_bytes.pop(pipe, None)
-        return [
-            topic
-            for topic in self._held.pop(pipe, ())
-            if self._tree.discard(topic, pipe, EVERY_TIME) == (True, True)
-        ]
+        held = self._held.pop(pipe, None)
+        if held is None:
+            return
+        self._leaving[pipe] = held
+        self._forget_some(pipe)
+        if pipe in self._leaving and not self._host.closing:
+            self._set_plain()
+            self._host.start_soon(self._forget_rest, pipe)
+
+    async def _forget_rest(self, pipe: Pipe) -> None:
+        while pipe in self._leaving:
+            await trio.lowlevel.checkpoint()
+            if pipe in self._leaving:
+                self._forget_some(pipe)
+
+    def _forget_some(self, pipe: Pipe) -> None:
+        held = self._leaving[pipe]
+        for topic in held.topics.take(FORGOTTEN_AT_ONCE):
+            self._forget_topic(pipe, topic, held.silent)
+        if not len(held.topics):
+            del self._leaving[pipe]
+            self._set_plain()
+
+    def _forget_topic(self, pipe: Pipe, topic: bytes, silent: bool) -> None:  # noqa: ARG002
+        self._tree.discard(topic, pipe, EVERY_TIME)
 
     def _pipe_disconnected(self, pipe: Pipe) -> None:
         super()._pipe_disconnected(pipe)
@@ -173,9 +213,12 @@ class Publisher(PublisherOptions, BatchSender):
 
     # Messages
 
+    def _matching(self, topic: bytes) -> Sequence[Pipe]:
+        found: tuple[Pipe, ...] = self._tree.matches(topic)
+        return [p for p in found if p not in self._leaving] if self._leaving else found
+
     def _audience(self, message: Message) -> Sequence[Pipe]:
-        topic = message[0] if isinstance(message, list) else message
-        matching = self._tree.matches(topic)
+        matching = self._matching(message[0] if isinstance(message, list) else message)
         if self.invert_matching:
             unwilling = set(matching)
             return [p for p in self._host.pipes if p.connected and p not in unwilling]
@@ -299,24 +342,23 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
             self._holding.add(pipe)
         self._pump_receivers()
 
-    def _pipe_disconnected(self, pipe: Pipe) -> None:
-        self._tell_orphans(pipe)
-        super()._pipe_disconnected(pipe)
-
     def _pipe_gone(self, pipe: Pipe) -> None:
         self._holding.discard(pipe)
-        self._tell_orphans(pipe)
         super()._pipe_gone(pipe)
 
-    def _tell_orphans(self, pipe: Pipe) -> None:
+    def _forget(self, pipe: Pipe) -> None:
         asked = self._asked.pop(pipe, None)
-        every: list[bytes] = []
-        if self.xpub_verboser and not asked:
-            for topic in self._held.get(pipe, ()):
-                every += [topic] * self._tree.times(topic, pipe)
-        orphans = self._forget(pipe)
-        for topic in asked or (every if self.xpub_verboser else orphans):
+        if asked and pipe in self._held:
+            self._held[pipe].silent = True
+        super()._forget(pipe)
+        for topic in asked or ():
             self._announce(None, topic, False)
+
+    def _forget_topic(self, pipe: Pipe, topic: bytes, silent: bool) -> None:
+        times = self._tree.times(topic, pipe) if self.xpub_verboser else 1
+        if self._tree.discard(topic, pipe, EVERY_TIME) == (True, True) or self.xpub_verboser:
+            for _ in range(0 if silent else times):
+                self._announce(None, topic, False)
 
     def _pipe_readable(self, pipe: Pipe) -> None:
         self._queue.add(pipe)

@@ -1,13 +1,15 @@
 """Both forms of the tree of subscriptions: the same is done to them, and they say the same.
 
-The compiled one keeps its nodes in memory of its own, of a size for each number of children and
-each label, and small holdings are shared. So the inputs are such that all of that changes often.
+The compiled one keeps its nodes in memory of its own, each in the smallest of several forms: for
+each number of children and each label, for keys with and without gaps, for children that are all
+alike. Small holdings are shared. So the inputs are such that all of that changes often.
 """
 
 from __future__ import annotations
 
 import gc
 import random
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -25,10 +27,17 @@ few_letters = st.text("ab", max_size=5).map(str.encode)
 any_bytes = st.binary(max_size=3)
 long_labels = st.builds(
     lambda size, end: b"l" * size + end,
-    st.sampled_from([7, 8, 15, 16, 17, 255, 256, 4096]),
+    st.sampled_from([3, 4, 5, 9, 10, 11, 15, 16, 17, 253, 254, 255, 256, 257, 4096]),
     st.binary(max_size=2),
 )
-prefixes = st.one_of(few_letters, few_letters, any_bytes, long_labels)
+numbers = st.builds(
+    lambda digits, end: digits.encode() + end,
+    st.text("0123", max_size=3),
+    st.sampled_from([b"", b"", b".", b".name", b".a longer name"]),
+)
+prefixes = st.one_of(few_letters, few_letters, numbers, any_bytes, long_labels)
+ends = st.sampled_from([b"", b"", b"t", b".name", b".a longer name"])
+gaps = st.sampled_from([1, 1, 2, 5])
 holders = st.sampled_from(["x", "y", "z", 0, b"0", None])
 many_holders = st.integers(0, 20)
 times = st.sampled_from([0, 1, 2, ALL, 1 << 70, -1])
@@ -45,10 +54,19 @@ def steps(holders: st.SearchStrategy[Any]) -> st.SearchStrategy[list[tuple[Any, 
         st.tuples(st.just("fan"), prefixes, holders, st.sampled_from([3, 17, 60, 256])),
         st.tuples(st.just("unfan"), prefixes, holders, st.sampled_from([3, 16, 59, 255, 256])),
         st.tuples(st.just("chain"), few_letters, holders, st.sampled_from([3, 40])),
+        # Children that are alike, and so are their parents.
+        st.tuples(st.just("grid"), few_letters, holders, ends, gaps),
+        st.tuples(st.just("ungrid"), few_letters, holders, ends, gaps),
         st.tuples(st.just("add"), prefixes, st.just([])),  # cannot hold anything
         st.tuples(st.just("discard"), prefixes, st.just([])),
     )
     return st.lists(step, min_size=5, max_size=40)
+
+
+def grid(gap: int) -> list[bytes]:
+    """Numbers of three digits, in no order; with a gap some digits are left out."""
+    digits = range(0, 10, gap)
+    return [b"%d%d%d" % (c, b, a) for a in (0, 9) for b in digits for c in digits]
 
 
 def operations(name: str, *args: Any) -> list[tuple[Any, ...]]:
@@ -58,6 +76,10 @@ def operations(name: str, *args: Any) -> list[tuple[Any, ...]]:
         return [("discard", args[0] + bytes((last,)), args[1]) for last in range(args[2])]
     if name == "chain":
         return [("add", args[0] + b"c" * size, args[1]) for size in range(args[2])]
+    if name in {"grid", "ungrid"}:
+        prefix, holder, end, gap = args
+        each = "add" if name == "grid" else "discard"
+        return [(each, prefix + text + end, holder) for text in grid(gap)]
     return [(name, *args)]
 
 
@@ -99,11 +121,23 @@ KEYS: list[Callable[[random.Random], bytes]] = [
     lambda rng: bytes(rng.choices(b"ab", k=rng.randint(0, 8))),
     lambda rng: b"x" * rng.randint(0, 60) + bytes(rng.choices(b"ab", k=rng.randint(0, 8))),
     lambda rng: b"%04d" % rng.randint(0, 1500),
+    lambda rng: b"%03d" % rng.randint(0, 30) + rng.choice([b"", b".", b".name", b".a longer name"]),
+    lambda rng: b"%d%d" % (rng.randint(0, 3), rng.randint(0, 3)) + b"end" * rng.randint(0, 1),
 ]
+KEY_NAMES = ["all bytes", "two letters", "chains", "numbers", "names", "few numbers"]
+
+
+SHAPES: dict[str, tuple[Callable[[random.Random, int], bytes], float]] = {
+    "numbers": (lambda _, number: b"t%08d" % number, 0.5),
+    "every second number": (lambda _, number: b"t%08d" % (2 * number), 9),
+    "random numbers": (lambda rng, _: b"%016x" % rng.getrandbits(64), 45),
+    "words": (lambda rng, _: b"prices.EUR." + bytes(rng.choices(b"abcdefgh", k=5)), 15),
+    "the same names": (lambda _, number: b"%d.%d" % (number // 2, number % 2), 12),
+}
 
 
 @pytest.mark.parametrize("holders", [1, 3, 30])
-@pytest.mark.parametrize("make", KEYS, ids=["all bytes", "two letters", "chains", "numbers"])
+@pytest.mark.parametrize("make", KEYS, ids=KEY_NAMES)
 def test_long_churn(make: Callable[[random.Random], bytes], holders: int) -> None:
     """Growing and shrinking in turn, against a plain model."""
     rng = random.Random(holders)
@@ -154,6 +188,31 @@ def test_a_tree_of_one_node_a_byte_is_freed() -> None:
     del tree
 
 
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_memory(shape: str) -> None:
+    """As little as is said of it, and all of it is given back, in whatever order it goes."""
+    make, most = SHAPES[shape]
+    prefixes = list({make(random.Random(number), number) for number in range(10_000)})
+    holder = object()
+    tracemalloc.start()
+    try:
+        tree = core.PrefixTree()
+        tree.add(b"zzz", holder)
+        before = tracemalloc.get_traced_memory()[0]
+        for again in range(2):
+            for prefix in prefixes:
+                tree.add(prefix, holder)
+            taken = tracemalloc.get_traced_memory()[0] - before
+            assert taken < most * len(prefixes)
+            random.Random(again).shuffle(prefixes)
+            for prefix in prefixes:
+                tree.discard(prefix, holder)
+            assert tracemalloc.get_traced_memory()[0] - before < 2000
+        assert list(tree) == [b"zzz"]
+    finally:
+        tracemalloc.stop()
+
+
 @both
 def test_what_is_found_is_the_callers(form: Any) -> None:
     """Neither an answer nor a walk changes with the tree."""
@@ -182,6 +241,15 @@ def test_sets(steps: list[tuple[str, bytes]]) -> None:
         for each in sets:
             assert sorted(each) == sorted(model)
             assert len(each) == len(model)
+    for each in sets:
+        assert each.take(0) == each.take(-1) == []
+        taken: list[bytes] = []
+        while len(each):
+            some = each.take(3)
+            assert len(some) == min(3, len(model) - len(taken))
+            taken += some
+        assert sorted(taken) == sorted(model)
+        assert each.take(3) == []
 
 
 @both
@@ -276,8 +344,8 @@ def test_out_of_memory_anywhere(seed: int) -> None:
     plain, compiled = (form.PrefixTree() for form in FORMS)
     failures = 0
     for step in range(400):
-        data = rng.choice(KEYS[:3])(rng)[:6]
-        args = data, rng.randrange(12)
+        data = rng.choice(KEYS)(rng)[-20:]
+        args = data, rng.randrange(rng.choice([1, 12]))
         name = "add" if rng.random() < (0.7 if step < 200 else 0.3) else "discard"
         if name == "discard" and len(plain):
             data = rng.choice(list(plain))
