@@ -66,5 +66,15 @@ def _play(role: str, words: list[str]) -> int:
     return child.run(role, peer, job)
 
 
+def _main() -> int:
+    try:
+        return main(sys.argv[1:])
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        print("bench: this needs numpy: pip install '.[bench]'", file=sys.stderr)
+        return 2
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(_main())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,6 +18,8 @@ from bench.speak import WrongMessage
 from bench.statistics import median_of_quantiles, ratios, summarize
 from bench.svg import Axis, Curve, Plot
 from bench.targets import Target
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_job_is_read_as_it_was_written() -> None:
@@ -99,3 +105,18 @@ def test_a_plot_is_well_formed_and_names_every_curve(log: bool) -> None:
 def test_one_point_alone_is_a_plot_too() -> None:
     axis = Axis("x", log=True, tick=str)
     assert "circle" in Plot("t", "s", axis, axis, [Curve("c", "pyzmq", [(3.0, 3.0)])]).svg()
+
+
+def test_without_numpy_it_is_named_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(name='numpy')")
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "compare", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bench: this needs numpy: pip install '.[bench]'\n"
