@@ -442,23 +442,67 @@ class ShortWays:
     _receive_many_path: BatchReceivePath
 
     def short_send(self, data: Any) -> SendCall:
-        """One call of ``send``, to be awaited."""
+        """Send one single-part message; waits while there is no room for it.
+
+        Raises:
+            StateError: it is not the socket's turn to send (REQ, REP).
+            TypeError: ``data`` is not bytes-like.
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has not sent.
+        """
         return SendCall(self._send_path, data)
 
     def short_recv(self) -> ReceivePath:
-        """One call of ``recv``, to be awaited."""
+        """Wait for a single-part message.
+
+        Raises:
+            MultipartError: the next message has several parts; it stays where it is.
+            StateError: it is not the socket's turn to receive (REQ, REP).
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has lost nothing.
+        """
         return self._receive_path
 
     def short_send_multipart(self, frames: Any) -> SendCall:
-        """One call of ``send_multipart``, to be awaited."""
+        """Send one message of several frames, all or none; waits while there is no room for it.
+
+        Raises:
+            StateError: it is not the socket's turn to send (REQ, REP).
+            TypeError: a frame is not bytes-like.
+            ValueError: there are no frames.
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has not sent.
+        """
         return SendCall(self._send_multipart_path, frames)
 
     def short_recv_multipart(self) -> ReceivePath:
-        """One call of ``recv_multipart``, to be awaited."""
+        """Wait for a message of any number of frames.
+
+        Raises:
+            StateError: it is not the socket's turn to receive (REQ, REP).
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has lost nothing.
+        """
         return self._receive_multipart_path
 
     def short_recv_many(self, max: int | None = None) -> Any:  # noqa: A002
-        """One call of ``recv_many``, to be awaited."""
+        """Wait for at least one single-part message, and take all that are there.
+
+        Args:
+            max: take no more than so many.
+
+        Raises:
+            MultipartError: the next message has several parts; it stays where it is. Single-part
+                messages before it are returned first.
+            ValueError: ``max`` is less than one.
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+
+        A cancelled call has lost nothing.
+        """
         path = self._receive_many_path
         return path if max is None else path.slow(max)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import subprocess
 import sys
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import trio
 
 import hypersocket as hs
+from hypersocket.sockets._receiving import BatchReceiver
+from hypersocket.sockets._sending import BatchSender
 
 from .worlds import joined
 
@@ -32,6 +35,20 @@ async def main():
 
 trio.run(main)
 """
+
+
+CALLS = [
+    pytest.param(kind, name, id=f"{kind.__name__}.{name}")
+    for kind in (hs.Push, hs.Pull, hs.Pub, hs.Dealer, hs.Router, hs.Req)
+    for name in ("send", "send_multipart", "recv", "recv_multipart", "recv_many")
+    if hasattr(kind, name)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), CALLS)
+def test_help_has_the_same_words_whichever_way_is_taken(kind: type[Any], name: str) -> None:
+    written = getattr(BatchSender if name.startswith("send") else BatchReceiver, name)
+    assert inspect.getdoc(getattr(kind, name)) == inspect.getdoc(written)
 
 
 async def test_they_can_be_started_as_tasks(here: str) -> None:
