@@ -149,3 +149,39 @@ def test_a_binding_lets_through_no_more_than_is_allowed(
     pattern: str, key: str, allowed: bool
 ) -> None:
     assert (not Guard(Policy(topics=(pattern,))).binding(key)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "dead"),
+    [
+        ({}, DeadLetters(exchange="amq.topic")),
+        (
+            {"key_frame": None, "routing_key": "k"},
+            DeadLetters(exchange="amq.topic", routing_key="k"),
+        ),
+        (
+            {"exchange": "", "key_frame": None, "queue": "q"},
+            DeadLetters(exchange="", routing_key="q"),
+        ),
+    ],
+)
+def test_dead_letters_are_no_way_round_it(changes: dict[str, Any], dead: DeadLetters) -> None:
+    """They have the routing key of their message, which the policy may have refused."""
+    broker: Any = type("Nowhere", (), {"port": 1, "vhost": "/"})
+    route = out(**changes, policy=Policy(max_message_size=1), dead_letters=dead)
+    with pytest.raises(GatewayError, match="must not go to where the route publishes"):
+        gateway(broker, route)
+    gateway(broker, replace(route, dead_letters=DeadLetters(exchange="other")))
+
+
+def test_dead_letters_of_topics_do_not_come_back() -> None:
+    broker: Any = type("Nowhere", (), {"port": 1, "vhost": "/"})
+    route = RouteSpec(
+        name="t",
+        kind="topics",
+        socket=at("XPUB"),
+        exchange="t",
+        dead_letters=DeadLetters(exchange="t"),
+    )
+    with pytest.raises(GatewayError, match="must not go to where"):
+        gateway(broker, route)

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 import hypersocket as hs
+from hypersocket.sockets import _publisher
 
 from .worlds import drain, eventually, joined
 
@@ -198,3 +199,73 @@ async def test_a_subscriber_that_changes_its_mind_is_held_back(anywhere: str) ->
         assert xpub.stats().queued_in <= 4
         for number in range(100):
             assert await xpub.recv() == b"\1%d" % number
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_publisher, "FORGOTTEN_AT_ONCE", 10)
+
+
+TOPICS = [b"%03d" % number for number in range(100)]
+
+
+@pytest.mark.usefixtures("few_at_once")
+async def test_a_peer_that_leaves_is_forgotten_bit_by_bit(anywhere: str) -> None:
+    """Other tasks run meanwhile, and what they publish is not for it."""
+    async with hs.Pub(bind=anywhere) as pub, trio.open_nursery() as nursery:
+        where = pub.endpoints[0]
+        sizes: set[int] = set()
+
+        async def watch() -> None:
+            while len(pub._tree) > 1:
+                if len(pub._tree) < 101:
+                    sizes.add(len(pub._tree))
+                    assert pub._matching(TOPICS[-1]) == []
+                    before = pub.stats().drops
+                    await pub.send(TOPICS[-1])
+                    await pub.send_many([TOPICS[-1], b"stays"])
+                    assert pub.stats().drops == before
+                await trio.lowlevel.checkpoint()
+
+        async with hs.Sub(connect=where, subscribe="stays") as stays:
+            async with hs.Sub(connect=where, subscribe=TOPICS):
+                await eventually(lambda: len(pub._tree) == 101)
+                nursery.start_soon(watch)
+            await eventually(lambda: len(pub._tree) == 1)
+            assert len(sizes) >= 4  # of nine; tasks take turns in any order
+            assert [await stays.recv() for _ in sizes] == [b"stays"] * len(sizes)
+            assert pub._publish_paths[0].is_plain
+
+
+@pytest.mark.parametrize("verboser", [False, True])
+@pytest.mark.usefixtures("few_at_once")
+async def test_all_topics_of_a_peer_that_leaves_are_told(anywhere: str, verboser: bool) -> None:
+    async with hs.XPub(bind=anywhere, xpub_verboser=verboser) as xpub:
+        where = xpub.endpoints[0]
+        async with hs.Sub(connect=where, subscribe=TOPICS[50]) as stays:
+            assert await xpub.recv() == b"\1" + TOPICS[50]
+            async with hs.Sub(connect=where, subscribe=TOPICS):
+                count = 100 if verboser else 99
+                told = {await xpub.recv() for _ in range(count)}
+                assert len(told) == count
+            told = {await xpub.recv() for _ in range(count)}
+            own = set() if verboser else {TOPICS[50]}
+            assert told == {b"\0" + topic for topic in TOPICS if topic not in own}
+            await eventually(lambda: not xpub._leaving)
+            assert list(xpub._tree) == [TOPICS[50]]
+            await xpub.send(TOPICS[50])
+            assert await stays.recv() == TOPICS[50]
+
+
+@pytest.mark.usefixtures("few_at_once")
+async def test_a_peer_that_is_back_before_it_is_forgotten() -> None:
+    async with hs.Sub(bind="inproc://p", subscribe=TOPICS), hs.Pub(connect="inproc://p") as pub:
+        await eventually(lambda: len(pub._tree) == 100)
+        (pipe,) = pub._host.pipes
+        pub._pipe_disconnected(pipe)
+        assert pub._leaving
+        assert len(pub._tree) == 90
+        pub._pipe_connected(pipe)
+        assert not pub._leaving
+        assert list(pub._tree) == []
+        assert pub._publish_paths[0].is_plain

@@ -311,6 +311,11 @@ class Route(ABC):
                 f"route {self.spec.name}: dead letters must not go to where the route receives "
                 "from: it would get them again and again"
             )
+        if self._publishes_to(to):
+            raise GatewayError(
+                f"route {self.spec.name}: dead letters must not go to where the route publishes, "
+                "or receives, itself: what was refused there, or may not go there, would go there"
+            )
         if to.socket is not None and to.socket.type not in {"PUSH", "PUB"}:
             raise GatewayError(
                 f"route {self.spec.name}: dead letters go to a PUSH or a PUB, "
@@ -326,6 +331,17 @@ class Route(ABC):
             return to.address == spec.address
         if to.exchange == "":
             return to.routing_key == spec.queue
+        return to.exchange == spec.exchange and to.routing_key in {"", spec.routing_key}
+
+    def _publishes_to(self, to: DeadLetters) -> bool:
+        """Whether letters go the way of the route's messages, as far as the spec tells."""
+        spec = self.spec
+        if spec.kind in {"in", "serve"} or to.socket is not None:
+            return False
+        if to.address is not None:
+            return to.address == spec.address
+        if to.exchange == "":
+            return not spec.exchange and to.routing_key in {spec.queue, spec.routing_key}
         return to.exchange == spec.exchange and to.routing_key in {"", spec.routing_key}
 
     def make_socket(self, given: RouteSocket) -> Socket:
