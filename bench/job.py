@@ -21,6 +21,7 @@ class Job:
         peers: how many sockets or connections.
         count: how many messages, where time does not bound the run.
         subscriptions: how many the subscriber holds.
+        scattered: 1 where their topics are numbers that lie apart, 0 where each follows another.
         broker: the URL of an AMQP broker, for those that have to do with one.
     """
 
@@ -33,6 +34,7 @@ class Job:
     peers: int = 1
     count: int = 0
     subscriptions: int = 0
+    scattered: int = 0
     broker: str = ""
 
     def words(self) -> list[str]:

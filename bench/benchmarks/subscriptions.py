@@ -17,16 +17,23 @@ from ..speak import say, told, wait_told
 from .fan_in import raw_client
 
 NUMBERS = (1000, 10_000, 100_000, 1_000_000)
+SCATTERED = (1000, 1_000_000)
+SCATTER = 2_654_435_761  # Knuth's: 2**32 divided by the golden ratio
 PUBLISHES = 200_000
 _HELLO_EVERY = 0.02
 
 
 def topics(job: Job) -> Iterator[bytes]:
-    """One topic for each publish: ``t`` and eight digits, as the raw client subscribes to them."""
+    """One topic for each publish: ``t`` and eight digits, as the raw client subscribes to them.
+
+    Numbers that follow one another are the best that can befall a tree. Those that lie apart are
+    multiplied, so that each has its hexadecimal digits to itself after the first few.
+    """
     state = 12345
     for _ in range(job.count):
         state = (state * 1103515245 + 12345) % 2**31
-        yield b"t%08d" % ((state >> 8) % job.subscriptions)
+        number = (state >> 8) % job.subscriptions
+        yield b"t%08x" % (number * SCATTER % 2**32) if job.scattered else b"t%08d" % number
 
 
 def _messages(job: Job) -> list[bytes]:
@@ -86,13 +93,14 @@ def measure(peer: Peer, job: Job) -> Measured:
     return Measured(1e6 * facts["seconds"] / job.count, more)
 
 
-def _case(number: int, publishes: int) -> Case:
+def _case(number: int, publishes: int, *, scattered: bool = False) -> Case:
+    words = " to topics that lie apart" if scattered else ""
     return Case(
-        name=f"subscriptions/{number}",
-        title=f"one publish against {grouped(number)} subscriptions",
+        name=f"subscriptions/{number}" + "/scattered" * scattered,
+        title=f"one publish against {grouped(number)} subscriptions{words}",
         unit="us",
         better="less",
-        job=Job(size=64, subscriptions=number, count=publishes),
+        job=Job(size=64, subscriptions=number, count=publishes, scattered=int(scattered)),
         measure=measure,
         rounds=2 if number > 100_000 else 1000,
     )
@@ -100,8 +108,9 @@ def _case(number: int, publishes: int) -> Case:
 
 def cases(short: bool) -> list[Case]:
     if short:
-        return [_case(1000, 1000)]
-    return [_case(number, PUBLISHES) for number in NUMBERS]
+        return [_case(1000, 1000), _case(1000, 1000, scattered=True)]
+    follow = [_case(number, PUBLISHES) for number in NUMBERS]
+    return follow + [_case(number, PUBLISHES, scattered=True) for number in SCATTERED]
 
 
 ROLES = {"sub_match": Role(_sub_match_blocking, _sub_match, told=True)}

@@ -18,7 +18,7 @@ struct job {
     const char *endpoint;
     size_t size;
     double seconds, warmup;
-    long chunk, batch, peers, count, subscriptions;
+    long chunk, batch, peers, count, subscriptions, scattered;
 };
 
 static UNUSED void fail(const char *format, ...)
@@ -52,11 +52,23 @@ static UNUSED struct job parse_job(int argc, char **argv)
         else if (!strcmp(key, "peers")) job.peers = strtol(value, NULL, 10);
         else if (!strcmp(key, "count")) job.count = strtol(value, NULL, 10);
         else if (!strcmp(key, "subscriptions")) job.subscriptions = strtol(value, NULL, 10);
+        else if (!strcmp(key, "scattered")) job.scattered = strtol(value, NULL, 10);
         else fail("no key %s", key);
     }
     if (job.size < 16)
         fail("a message has at least 16 bytes, for its stamp");
     return job;
+}
+
+/* One of the topics, of which there are job->subscriptions; as bench/benchmarks/subscriptions.py. */
+#define TOPIC_SIZE 9
+
+static UNUSED void format_topic(char topic[TOPIC_SIZE + 1], const struct job *job, long n)
+{
+    if (job->scattered)
+        snprintf(topic, TOPIC_SIZE + 1, "t%08x", (unsigned)((uint64_t)n * 2654435761U & 0xffffffffU));
+    else
+        snprintf(topic, TOPIC_SIZE + 1, "t%08u", (unsigned)(n % 100000000));
 }
 
 static UNUSED double now(void)

@@ -62,9 +62,9 @@ int main(int argc, char **argv)
     open_connections(&job, "SUB", published);
     for (long i = 0; i < job.peers; i++) {
         for (long n = 0; n < job.subscriptions; n++) {
-            char topic[24];
-            snprintf(topic, sizeof topic, "t%08ld", n);
-            subscribe(&connections[i], topic, 9);
+            char topic[TOPIC_SIZE + 1];
+            format_topic(topic, &job, n);
+            subscribe(&connections[i], topic, TOPIC_SIZE);
         }
         subscribe(&connections[i], "#", 1);
         flush_pending(&connections[i]);

@@ -23,10 +23,10 @@ int main(int argc, char **argv)
     memset(message, '.', job.size);
     double start = now();
     for (long n = 0; n < job.count; n++) {
-        char topic[24];
+        char topic[TOPIC_SIZE + 1];
         state = (state * 1103515245 + 12345) % (1ULL << 31);
-        snprintf(topic, sizeof topic, "t%08d", (int)((state >> 8) % (uint64_t)job.subscriptions));
-        memcpy(message, topic, 9);
+        format_topic(topic, &job, (long)((state >> 8) % (uint64_t)job.subscriptions));
+        memcpy(message, topic, TOPIC_SIZE);
         must(zmq_send(pub, message, job.size, 0), "zmq_send");
     }
     double seconds = now() - start;
