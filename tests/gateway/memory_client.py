@@ -164,8 +164,8 @@ class MemoryReceiver:
             self._held.append(delivery)
         return [delivery]
 
-    def give_to(self, take: object) -> None:
-        del take
+    def give_to(self, take: object, *, busy_poll: float = 0.0) -> None:
+        del take, busy_poll
 
     def accept(self, deliveries: Sequence[Delivery]) -> None:
         self._settle(deliveries)

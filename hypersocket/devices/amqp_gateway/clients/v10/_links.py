@@ -184,9 +184,9 @@ class Receiver(_End):
         self._kick()
         return cast("list[Delivery]", taken)
 
-    def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
+    def give_to(self, take: Callable[[list[Delivery]], None], *, busy_poll: float = 0.0) -> None:
         """Do nothing: while the engine tells what came, nothing may be settled."""
-        del take
+        del take, busy_poll
 
     def _ready(self) -> bool:
         """Whether there is something to take. What is settled already is not lost with the link."""
