@@ -111,7 +111,7 @@ def measure_call(peer: Peer, job: Job) -> Measured:
         told = replace(job, broker=broker.url)
         with play(BY_NAME["bare-amqp"], "amqp_service", told) as service:
             service.expect("ready")
-            if peer.name in _OURS:
+            if peer.name in (*_OURS, "bare-relay"):
                 with (
                     _gateway(peer, "gateway_call", job, broker) as where,
                     play(ends(), "remote_lat", replace(job, endpoint=where)) as client,
@@ -185,7 +185,7 @@ def cases(short: bool) -> list[Case]:
         better="less",
         job=Job(endpoint="tcp", size=SIZE),
         measure=measure_call,
-        peers=(*_OURS, "pika", "bare-amqp"),
+        peers=(*_OURS, "pika", "bare-amqp", "bare-relay"),
     )
     streams = [out, into, into_10] if short else [out, persistent, marked, into, into_10]
     return [*streams, call]

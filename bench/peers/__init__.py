@@ -12,6 +12,7 @@ from .proton import Proton
 from .pynng import Pynng
 from .pyomq import Pyomq
 from .pyzmq import Pyzmq
+from .relay import Relay
 from .shovel import Shovel
 from .zmq_asyncio import ZmqAsyncio
 
@@ -28,6 +29,7 @@ ALL: tuple[Peer, ...] = (
     Pika(),
     Proton(),
     BareAmqp(),
+    Relay(),
 )
 
 BY_NAME: dict[str, Peer] = {peer.name: peer for peer in ALL}

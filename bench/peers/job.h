@@ -15,7 +15,7 @@
 #define UNUSED __attribute__((unused))
 
 struct job {
-    const char *endpoint;
+    const char *endpoint, *broker;
     size_t size;
     double seconds, warmup;
     long chunk, batch, peers, count, subscriptions, scattered;
@@ -35,7 +35,7 @@ static UNUSED void fail(const char *format, ...)
 
 static UNUSED struct job parse_job(int argc, char **argv)
 {
-    struct job job = {.endpoint = "tcp://127.0.0.1:*", .size = 64, .seconds = 1, .warmup = 0.2,
+    struct job job = {.endpoint = "tcp://127.0.0.1:*", .broker = "", .size = 64, .seconds = 1, .warmup = 0.2,
                       .chunk = 64, .peers = 1};
     for (int i = 1; i < argc; i++) {
         char *value = strchr(argv[i], '=');
@@ -44,6 +44,7 @@ static UNUSED struct job parse_job(int argc, char **argv)
         *value++ = 0;
         const char *key = argv[i];
         if (!strcmp(key, "endpoint")) job.endpoint = value;
+        else if (!strcmp(key, "broker")) job.broker = value;
         else if (!strcmp(key, "size")) job.size = strtoul(value, NULL, 10);
         else if (!strcmp(key, "seconds")) job.seconds = strtod(value, NULL);
         else if (!strcmp(key, "warmup")) job.warmup = strtod(value, NULL);

@@ -72,6 +72,7 @@ def test_the_device_beside_ours_is_libzmqs_proxy() -> None:
         ("gateway/in", "pika"),
         ("gateway/in-1.0", "proton"),
         ("gateway/call", "bare-amqp"),
+        ("gateway/call", "bare-relay"),
     ],
 )
 def test_what_the_gateway_is_measured_beside(name: str, peer: str) -> None:

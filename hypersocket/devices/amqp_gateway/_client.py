@@ -192,8 +192,11 @@ class PromptSender(Sender, Protocol):
 class PromptReceiver(Receiver, Protocol):
     """A receiver whose deliveries may be settled while they are read."""
 
-    def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
+    def give_to(self, take: Callable[[list[Delivery]], None], *, busy_poll: float = 0.0) -> None:
         """Have deliveries given to ``take`` as they are read, before any task is woken.
+
+        Where the answers of the broker have come soon lately, its connection may be looked at for
+        ``busy_poll`` seconds before it is waited for.
 
         ``take`` may not wait. What it raises, :meth:`receive` raises, which waits for nothing
         else then.

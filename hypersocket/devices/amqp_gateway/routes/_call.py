@@ -49,6 +49,9 @@ DIRECT = "amq.rabbitmq.reply-to"
 BATCH = 64
 """Requests that are published together, if they are there at once."""
 
+LONGER = 2
+"""As much longer as a peer is the broker looked for, which has a service to ask in its turn."""
+
 
 class Call(Route):
     """From REQ and DEALER clients to an AMQP service."""
@@ -340,7 +343,7 @@ class Call(Route):
                 receiver.accept(deliveries)
 
         if isinstance(receiver, PromptReceiver):
-            receiver.give_to(take)
+            receiver.give_to(take, busy_poll=LONGER * self.socket.busy_poll)
         while True:
             take(await receiver.receive())
 

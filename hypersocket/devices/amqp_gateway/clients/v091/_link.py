@@ -25,6 +25,7 @@ from .....amqp.v091 import (
     Settled,
     State,
 )
+from ._nearby import Nearby
 from ._stream import DirectStream
 
 logger = logging.getLogger("hypersocket")
@@ -176,6 +177,7 @@ class Link:
         self.blocked: str | None = None
         self._stream = stream
         self._direct = DirectStream(stream)
+        self._nearby: Nearby | None = None
         self._heartbeat = heartbeat
         self._on_blocked = on_blocked
         self._handles: dict[Channel, Handle] = {}
@@ -244,6 +246,15 @@ class Link:
         self._unsaid.add(channel)
         self._writer.unpark()
 
+    def look_for(self, seconds: float) -> None:
+        """From now on, look for what comes for so long before waiting, where that pays.
+
+        Of several who ask for it, the one who asks for most has his way.
+        """
+        asked = 0.0 if self._nearby is None else self._nearby.seconds
+        if seconds > asked and self._direct.direct:
+            self._nearby = Nearby(self._direct.fd, self._read_now, seconds)
+
     def when_written(self, call: Callable[[], None]) -> None:
         """Call when everything queued so far was given to the kernel; never, if it is not."""
         self._written.append(call)
@@ -310,16 +321,33 @@ class Link:
     async def _read(self) -> None:
         receive, connection = self._direct.receive, self.connection
         while self.lost is None:
+            if self._nearby is not None:
+                if not self._nearby.look():
+                    await self._nearby.wait()
+                    self._read_now()
+                continue
             try:
                 data = await receive()
             except trio.BrokenResourceError as error:
-                events = connection.eof(str(error.__cause__ or error))
+                self._came(connection.eof(str(error.__cause__ or error)))
             else:
-                events = connection.receive(data) if data else connection.eof()
-            self._heard = trio.current_time()
-            self._dispatch(events)
-            if connection.unwritten:
-                self.wake()
+                self._came(connection.receive(data) if data else connection.eof())
+
+    def _read_now(self) -> None:
+        connection = self.connection
+        try:
+            data = self._direct.receive_nowait()
+        except trio.BrokenResourceError as error:
+            self._came(connection.eof(str(error.__cause__ or error)))
+        else:
+            if data is not None:  # another may have read what this one was woken for
+                self._came(connection.receive(data) if data else connection.eof())
+
+    def _came(self, events: list[Event]) -> None:
+        self._heard = trio.current_time()
+        self._dispatch(events)
+        if self.connection.unwritten:
+            self.wake()
 
     async def _write(self) -> None:
         connection = self.connection

@@ -66,9 +66,10 @@ class QueueReceiver:
             await self._lot.park()
         return self._taken()
 
-    def give_to(self, take: Callable[[list[Delivery]], None]) -> None:
+    def give_to(self, take: Callable[[list[Delivery]], None], *, busy_poll: float = 0.0) -> None:
         """Have deliveries given to ``take`` by the connection's reader; see ``PromptReceiver``."""
         self._take = take
+        self.handle.link.look_for(busy_poll)
         self._give()
 
     def _give(self) -> None:

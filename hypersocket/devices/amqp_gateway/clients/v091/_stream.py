@@ -40,12 +40,21 @@ class DirectStream:
             return await self._stream.receive_some(RECEIVE_SIZE)
         while True:
             await trio.lowlevel.wait_readable(self._fd)
-            try:
-                return os.read(self._fd, RECEIVE_SIZE)
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError as error:
-                raise trio.BrokenResourceError(str(error)) from error
+            if (data := self.receive_nowait()) is not None:
+                return data
+
+    def receive_nowait(self) -> bytes | None:
+        """Bytes that are there, where the stream is :attr:`direct`; None if there are none yet.
+
+        Raises:
+            trio.BrokenResourceError: the connection broke.
+        """
+        try:
+            return os.read(self._fd, RECEIVE_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
 
     def write(self, data: bytes) -> int:
         """Write what can be without waiting; not while somebody is in :meth:`send_all`.
@@ -77,6 +86,11 @@ class DirectStream:
                 batch, size = [], 0
         if batch:
             await self._stream.send_all(b"".join(batch))
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, where the stream is :attr:`direct`."""
+        return self._fd
 
     @property
     def direct(self) -> bool:

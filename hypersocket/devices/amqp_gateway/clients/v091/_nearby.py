@@ -1,0 +1,93 @@
+"""Looking a moment longer for what the broker says, before waiting in the system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from ....._speedups import MOST_LOOKED_AT, look
+from .....transports._busy_poll import BusyPoll, Watcher, current_run
+
+_statistics: Final = trio.lowlevel.current_statistics
+
+
+class Nearby:
+    """A connection whose reader looks before it waits, where that has paid lately.
+
+    It does so for the sockets of the run that are waited for too, as they do for it: so a short
+    conversation between them and the broker goes on without a sleep.
+
+    Args:
+        fd: the connection's descriptor.
+        read: reads what is there, if anything, and has everyone told. It does not raise.
+        seconds: how long to look at most.
+
+    Attributes:
+        watched: the descriptor while the reader waits for it; negative otherwise.
+        seconds: likewise.
+        woke: somebody has been woken, and has not run yet.
+    """
+
+    def __init__(self, fd: int, read: Callable[[], None], seconds: float) -> None:
+        self.watched = -1
+        self.woke = False
+        self.seconds = seconds
+        self._fd = fd
+        self._read = read
+        self._run = current_run()
+        self._busy = BusyPoll(seconds)
+
+    @trio.lowlevel.enable_ki_protection
+    def serve(self) -> None:
+        """Read what is there."""
+        self._read()
+        self.woke = _somebody_is_to_run()
+
+    def write(self) -> None:
+        """What is published is written at once, or by the connection's writer."""
+
+    @trio.lowlevel.enable_ki_protection
+    def look(self) -> bool:
+        """Serve what comes within a moment, to this connection or another that is waited for.
+
+        Returns:
+            Whether to look again, rather than sleep.
+        """
+        busy, run = self._busy, self._run
+        if not busy.may_look:
+            return False
+        for one in tuple(run.unwritten):  # those who would do it could not run
+            one.write()
+        waiting = tuple(run.waiting)
+        if len(waiting) >= MOST_LOOKED_AT:
+            return False
+        found = look((self._fd, *[one.watched for one in waiting]), busy.seconds)
+        busy.looked(found >= 0)
+        if found < 0:
+            return False
+        if found == 0:
+            self._read()
+            return not _somebody_is_to_run()
+        other: Watcher = waiting[found - 1]
+        other.woke = False
+        other.serve()
+        # Who is woken otherwise than by a socket is to run too, such as one who waits for room.
+        return not (other.woke or _somebody_is_to_run())
+
+    async def wait(self) -> None:
+        """Wait in the system until there is something to read. Cancelled, it has read nothing."""
+        self._run.waiting[self] = None
+        self._busy.begin_wait()
+        self.watched = self._fd
+        try:
+            await trio.lowlevel.wait_readable(self._fd)
+        finally:
+            self.watched = -1
+            self._busy.end_wait()
+            del self._run.waiting[self]
+
+
+def _somebody_is_to_run() -> bool:
+    return _statistics().tasks_runnable > 0
