@@ -9,9 +9,11 @@ cpdef Py_ssize_t size_of(object message) except -1
 cpdef Py_ssize_t size_of_singles(list items) except -2
 
 
+@cython.final
 cdef class Queue:
     cdef list _items
     cdef Py_ssize_t _oldest
+    cdef Py_ssize_t _count(self)
     cpdef void put(self, object message)
     cpdef object put_all(self, list messages)
     @cython.locals(items=list, oldest=Py_ssize_t)

@@ -61,14 +61,19 @@ cdef extern from *:
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
+    /* One piece has calls of its own, in which the system does less. */
     static ssize_t hs_send(int fd, struct iovec *iov, int n) {
         struct msghdr message;
+        if (n == 1)
+            return send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
         memset(&message, 0, sizeof message);
         message.msg_iov = iov;
         message.msg_iovlen = n;
         return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
-    static ssize_t hs_recv(int fd, struct iovec *iov, int n) { return readv(fd, iov, n); }
+    static ssize_t hs_recv(int fd, struct iovec *iov, int n) {
+        return n == 1 ? recv(fd, iov->iov_base, iov->iov_len, 0) : readv(fd, iov, n);
+    }
     #endif
     #if defined(__linux__)
     #include <netinet/in.h>
@@ -272,6 +277,9 @@ cdef class Wire:
     # In the poller's set
 
     def ready(self, int events):
+        self._ready(events)
+
+    cdef int _ready(self, int events) except -1:
         cdef int found
         if events & ~C_EPOLLIN and self.blocked:
             self.blocked = False
@@ -281,14 +289,15 @@ cdef class Wire:
         if events & ~C_EPOLLOUT and self.fd >= 0:
             if not self.reads or self._pipe._room_in() == 0:
                 self._owner.read_slowly()
-                return
+                return 0
             try:
                 found = self._read_once()
             except Exception as error:
                 self._owner.failed(error)
-                return
+                return 0
             if found != C_CUT_ALL:
                 self._owner.found(found)
+        return 0
 
     def outgoing(self):
         if self.flushing or self._dirty or self.blocked or not self.writes:
@@ -701,6 +710,8 @@ cdef class Wire:
         cdef Py_ssize_t written = 0
         cdef int found, collects
         while self.fd >= 0:
+            if not self._buffers and not self._control and pipe._outbox._count() == 0:
+                return C_WRITTEN
             collects = PyGC_Disable()
             try:
                 found = self._write_once(&written)
@@ -936,6 +947,29 @@ cdef class Wire:
             message = self._begun
             self._begun = None
             self._pipe.put_back([message], True)
+
+
+def serve_ready(dict channels not None, list ready not None):
+    cdef int events
+    for fd, events in ready:
+        channel = channels.get(fd)
+        if type(channel) is Wire:
+            (<Wire> channel)._ready(events)
+        elif channel is not None:
+            channel.ready(events)
+
+
+def flush_dirty(list dirty not None):
+    cdef list some
+    while dirty:
+        some = dirty[:]
+        dirty.clear()
+        for channel in some:
+            if type(channel) is Wire:
+                (<Wire> channel)._flush()
+            else:
+                channel.flush()
+        forget_shared()
 
 
 def look(descriptors, double seconds):

@@ -53,6 +53,9 @@ class Queue:
         self._oldest = 0
 
     def __len__(self) -> int:
+        return self._count()
+
+    def _count(self) -> int:
         return len(self._items) - self._oldest
 
     def put(self, message: Message) -> None:
@@ -201,7 +204,7 @@ class PipeQueues:
             return 0
         if self.sndhwm == 0 or self._conflate:
             return NO_BOUND
-        room = self.sndhwm - len(self._outbox) - self._in_flight
+        room = self.sndhwm - self._outbox._count() - self._in_flight
         return max(0, room)
 
     @property
@@ -244,7 +247,7 @@ class PipeQueues:
 
     def _send(self, message: Message) -> None:
         outbox = self._outbox
-        if self._conflate and len(outbox) > 0:
+        if self._conflate and outbox._count() > 0:
             self.clear_outgoing()
             self.drop(DropReason.CONFLATED)
         outbox.put(message)
@@ -255,13 +258,13 @@ class PipeQueues:
         if self.link is not None:
             if self._outbox_bytes >= FLUSH_BYTES:
                 self._flush()
-            elif len(outbox) == 1:
+            elif outbox._count() == 1:
                 self._tell_outgoing()
 
     def _send_batch(self, messages: list[Any]) -> None:
         """Queue single-part messages. The caller has seen to the room for all."""
         outbox = self._outbox
-        was_empty = len(outbox) == 0
+        was_empty = outbox._count() == 0
         size = size_of_singles(messages)
         if self._conflate or size < 0:
             for message in messages:
@@ -292,12 +295,12 @@ class PipeQueues:
         return self._count_incoming()
 
     def _count_incoming(self) -> int:
-        return len(self._inbox)
+        return self._inbox._count()
 
     @property
     def readable(self) -> bool:
         """Whether :meth:`recv` has a message."""
-        return len(self._inbox) > 0
+        return self._inbox._count() > 0
 
     def recv(self) -> Any:
         """Take the oldest received message; ``IndexError`` if there is none."""
@@ -310,7 +313,7 @@ class PipeQueues:
         return message
 
     def _tell_room_in(self) -> None:
-        if self._incoming_full and 2 * len(self._inbox) <= self.rcvhwm:
+        if self._incoming_full and 2 * self._inbox._count() <= self.rcvhwm:
             # Not before half: one wake-up of the reader should be good for many messages.
             self._incoming_full = False
             if self.link is not None and not self._held:
@@ -343,12 +346,12 @@ class PipeQueues:
     @property
     def queued_in(self) -> int:
         """How many received messages wait to be taken."""
-        return len(self._inbox)
+        return self._inbox._count()
 
     @property
     def queued_out(self) -> int:
         """How many messages wait to be written."""
-        return len(self._outbox) + self._in_flight
+        return self._outbox._count() + self._in_flight
 
     @property
     def flushed(self) -> bool:
@@ -356,7 +359,7 @@ class PipeQueues:
         return self._is_flushed()
 
     def _is_flushed(self) -> bool:
-        return len(self._outbox) == 0 and self._in_flight == 0
+        return self._outbox._count() == 0 and self._in_flight == 0
 
     def discard_incoming(self) -> int:
         """Forget what was received and not yet taken; returns how many messages."""
@@ -391,7 +394,7 @@ class PipeQueues:
             return 0
         if self.rcvhwm == 0 or self._conflate:
             return NO_BOUND
-        room = self.rcvhwm - len(self._inbox)
+        room = self.rcvhwm - self._inbox._count()
         if room <= 0:
             self._incoming_full = True
             return 0
@@ -403,7 +406,7 @@ class PipeQueues:
         The pipe owns them from now on; what several receivers get is to be copied for each.
         """
         inbox = self._inbox
-        was_empty = len(inbox) == 0
+        was_empty = inbox._count() == 0
         count = 0
         size = 0
         for message in messages:
@@ -412,7 +415,7 @@ class PipeQueues:
                 size += len(message)
             else:
                 size += size_of(message)
-            if self._conflate and len(inbox) > 0:
+            if self._conflate and inbox._count() > 0:
                 inbox.clear()
                 self.drop(DropReason.CONFLATED)
             inbox.put(message)
@@ -430,7 +433,7 @@ class PipeQueues:
     @property
     def has_outgoing(self) -> bool:
         """Whether :meth:`take_outgoing` has something."""
-        return len(self._outbox) > 0
+        return self._outbox._count() > 0
 
     def take_outgoing(self, max_messages: int, max_bytes: int) -> list[Any]:
         """Take messages to write: until a bound is passed, and at least one if there is any.
@@ -441,7 +444,7 @@ class PipeQueues:
         taken: list[Any] = []
         size = 0
         count = 0
-        while len(outbox) > 0 and count < max_messages and size < max_bytes:
+        while outbox._count() > 0 and count < max_messages and size < max_bytes:
             message = outbox.take()
             if type(message) is bytes:
                 size += len(message)
@@ -449,7 +452,7 @@ class PipeQueues:
                 size += size_of(message)
             taken.append(message)
             count += 1
-        self._outbox_bytes = self._outbox_bytes - size if len(outbox) > 0 else 0
+        self._outbox_bytes = self._outbox_bytes - size if outbox._count() > 0 else 0
         self._in_flight += count
         return taken
 
@@ -471,7 +474,7 @@ class PipeQueues:
         """What :meth:`take_outgoing` would take."""
         seen: list[Any] = []
         size = 0
-        while len(seen) < min(max_messages, len(self._outbox)) and size < max_bytes:
+        while len(seen) < min(max_messages, self._outbox._count()) and size < max_bytes:
             seen.append(self._outbox.look(len(seen)))
             size += size_of(seen[-1])
         return seen
@@ -483,7 +486,7 @@ class PipeQueues:
         """
         if count > 0:
             self._outbox.drop(count)
-            self._outbox_bytes = self._outbox_bytes - size if len(self._outbox) > 0 else 0
+            self._outbox_bytes = self._outbox_bytes - size if self._outbox._count() > 0 else 0
             self._ended_one = None
             self.messages_out += count
             self.bytes_out += size
@@ -501,7 +504,7 @@ class PipeQueues:
             self.drop(self.drop_at_end, len(messages))
         elif self._forsaken:
             self.drop(DropReason.REQUEST_ABANDONED, len(messages))
-        elif self._conflate and len(self._outbox) > 0:
+        elif self._conflate and self._outbox._count() > 0:
             self.drop(DropReason.CONFLATED, len(messages))
         else:
             if begun:
@@ -533,5 +536,5 @@ class PipeQueues:
         if self._outgoing_full:
             self._outgoing_full = False
             self.owner.pipe_writable(self)
-        if len(self._outbox) == 0 and self._in_flight == 0:
+        if self._outbox._count() == 0 and self._in_flight == 0:
             self.owner.pipe_flushed(self)
