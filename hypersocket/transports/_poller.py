@@ -340,6 +340,7 @@ class Poller:
     def serve(self) -> None:
         """Serve what is ready by now; for one who would otherwise wait."""
         if not self._serving:
+            self.has_served = True  # so that the keeper stands by
             self._serve()
 
     @trio.lowlevel.enable_ki_protection
