@@ -236,7 +236,7 @@ cdef class Wire:
     cdef PyObject* _body
     cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead, _wakes_at
     cdef int _body_flags
-    cdef list _control, _buffers
+    cdef list _control, _buffers  # None where there is nothing, as in most connections
     cdef bint _huge
     cdef int _small_batches
     cdef Py_ssize_t _skipped
@@ -271,8 +271,6 @@ cdef class Wire:
         self._ahead = MOST_AHEAD
         self._wakes_at = 1
         self._uncut = True
-        self._control = []
-        self._buffers = []
 
     # In the poller's set
 
@@ -691,10 +689,12 @@ cdef class Wire:
 
     @property
     def has_outgoing(self):
-        some = self.has_control or self._buffers or self._control
-        return bool(some) or self._pipe.has_outgoing
+        some = self.has_control or self._buffers is not None or self._control is not None
+        return some or self._pipe.has_outgoing
 
     def add_control(self, bytes data not None):
+        if self._control is None:
+            self._control = []
         self._control.append(data)
 
     def write(self):
@@ -710,7 +710,7 @@ cdef class Wire:
         cdef Py_ssize_t written = 0
         cdef int found, collects
         while self.fd >= 0:
-            if not self._buffers and not self._control and pipe._outbox._count() == 0:
+            if self._buffers is None and self._control is None and pipe._outbox._count() == 0:
                 return C_WRITTEN
             collects = PyGC_Disable()
             try:
@@ -738,11 +738,11 @@ cdef class Wire:
         cdef int used = 0
         cdef Py_ssize_t sizes[C_BATCH_MESSAGES]
         cdef list buffers = self._buffers
-        if not buffers:
+        if buffers is None:
             self._skipped = 0
-            if self._control:
+            if self._control is not None:
                 self._buffers = buffers = [b"".join(self._control)]
-                self._control.clear()
+                self._control = None
             else:
                 count = self._encode(sizes, &used, &total, &payload)
                 if count == 0:
@@ -770,7 +770,7 @@ cdef class Wire:
             self._skip(came)
         elif came > 0:
             self._begin(buffers, came)
-        self._whole_begun = not self._buffers and self._begun is not None
+        self._whole_begun = self._buffers is None and self._begun is not None
         return C_GOES_ON
 
     cdef int _suit_system(self, bint huge) except -1:
@@ -936,13 +936,14 @@ cdef class Wire:
             count -= PyBytes_GET_SIZE(buffer)
             done += 1
         del self._buffers[:done]
+        if not self._buffers:
+            self._buffers = None
         self._skipped = count
         return 0
 
     def close(self):
         self.fd = -1
-        self._control.clear()
-        self._buffers = []
+        self._control = self._buffers = None
         if self._begun is not None:
             message = self._begun
             self._begun = None

@@ -44,7 +44,11 @@ def size_of_singles(items: list[Any]) -> int:
 
 
 class Queue:
-    """Messages in the order of their coming: a list, and where in it the oldest is."""
+    """Messages in the order of their coming: a list, and where in it the oldest is.
+
+    A list of fewer than four is left as it is when all were taken: a queue that has one message
+    at a time asks for memory, and gives it back, at every fourth.
+    """
 
     __slots__ = ("_items", "_oldest")
 
@@ -71,7 +75,7 @@ class Queue:
         items = self._items
         oldest = self._oldest
         message = items[oldest]
-        if oldest + 1 == len(items):
+        if oldest + 1 == len(items) >= 4:
             items.clear()
             self._oldest = 0
             return message
@@ -113,10 +117,10 @@ class Queue:
         """Forget the ``count`` oldest; they have to be there."""
         items = self._items
         oldest = self._oldest + count
-        if oldest == len(items):
+        if oldest == len(items) >= 4:
             items.clear()
             self._oldest = 0
-        elif 2 * oldest >= len(items):
+        elif 2 * oldest >= len(items) >= 4:
             del items[:oldest]
             self._oldest = 0
         else:
@@ -141,7 +145,8 @@ class PipeQueues:
     """The two bounded queues of a pipe, with their counters.
 
     Args:
-        owner: is told ``pipe_readable``, ``pipe_writable``, ``pipe_flushed`` and ``pipe_dropped``.
+        owner: is told ``pipe_readable``, ``pipe_writable`` and ``pipe_dropped``, and once after
+            :meth:`want_flushed` ``pipe_flushed``.
         sndhwm: how many messages may wait to be written, 0 for any number.
         rcvhwm: how many received messages may wait to be taken, 0 for any number.
         conflate: whether each queue keeps its newest message only.
@@ -182,6 +187,7 @@ class PipeQueues:
         self._outgoing_full = False
         self._held = False
         self._forsaken = False  # what is in flight is not to be sent again
+        self._flush_awaited = False
         self._ended_one: Any = None  # being written when a connection ended
         self.drop_at_end = DropReason.PEER_GONE
         self.shares = False
@@ -240,6 +246,10 @@ class PipeQueues:
     def want_room(self) -> None:
         """Have the owner told when messages have been written."""
         self._outgoing_full = True
+
+    def want_flushed(self) -> None:
+        """Have the owner told once, when everything that was sent has been written."""
+        self._flush_awaited = True
 
     def send(self, message: Message) -> None:
         """Queue one message, which the pipe owns from now on. The caller has seen to the room."""
@@ -527,7 +537,7 @@ class PipeQueues:
         self._room_again()
 
     def room_again(self) -> None:
-        """Tell the owner that there is room, if it wants to know, and that all is written."""
+        """Tell the owner that there is room and that all is written, if it wants to know."""
         self._room_again()
 
     def _room_again(self) -> None:
@@ -536,5 +546,6 @@ class PipeQueues:
         if self._outgoing_full:
             self._outgoing_full = False
             self.owner.pipe_writable(self)
-        if self._outbox._count() == 0 and self._in_flight == 0:
+        if self._flush_awaited and self._is_flushed():
+            self._flush_awaited = False
             self.owner.pipe_flushed(self)
