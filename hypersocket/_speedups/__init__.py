@@ -59,7 +59,16 @@ if TYPE_CHECKING or FORM == "pure":
     from .prefix_tree import PrefixSet, PrefixTree
     from .queues import PipeQueues, size_of, size_of_singles
     from .turns import FairQueue, LoadBalancer
-    from .wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
+    from .wire import (
+        COMMAND_CAME,
+        ENDED,
+        MOST_LOOKED_AT,
+        Wire,
+        flush_dirty,
+        forget_shared,
+        look,
+        serve_ready,
+    )
 else:
     from ._framing import (
         COMMAND,
@@ -92,7 +101,16 @@ else:
     from ._prefix_tree import PrefixSet, PrefixTree
     from ._queues import PipeQueues, size_of, size_of_singles
     from ._turns import FairQueue, LoadBalancer
-    from ._wire import COMMAND_CAME, ENDED, MOST_LOOKED_AT, Wire, forget_shared, look
+    from ._wire import (
+        COMMAND_CAME,
+        ENDED,
+        MOST_LOOKED_AT,
+        Wire,
+        flush_dirty,
+        forget_shared,
+        look,
+        serve_ready,
+    )
 
 __all__ = [
     "AT_ONCE",
@@ -130,9 +148,11 @@ __all__ = [
     "cost_of",
     "encode_command",
     "encode_messages",
+    "flush_dirty",
     "forget_shared",
     "frame_header",
     "look",
+    "serve_ready",
     "size_of",
     "size_of_singles",
 ]

@@ -394,7 +394,8 @@ cdef class RoutedReceivePath(MultipartReceivePath):
         cdef PipeQueues pipe
         if self._late:
             return self._late.popleft()
-        self._lost.clear()
+        if self._lost:
+            self._lost.clear()
         message = self._queue._take()
         if message is None:
             return None

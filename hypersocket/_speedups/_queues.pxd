@@ -9,9 +9,11 @@ cpdef Py_ssize_t size_of(object message) except -1
 cpdef Py_ssize_t size_of_singles(list items) except -2
 
 
+@cython.final
 cdef class Queue:
     cdef list _items
     cdef Py_ssize_t _oldest
+    cdef Py_ssize_t _count(self)
     cpdef void put(self, object message)
     cpdef object put_all(self, list messages)
     @cython.locals(items=list, oldest=Py_ssize_t)
@@ -36,7 +38,7 @@ cdef class PipeQueues:
     cdef public Py_ssize_t sndhwm, rcvhwm
     cdef public bint connected, closing, gone, in_turn, shares
     cdef public long long messages_in, messages_out, bytes_in, bytes_out
-    cdef bint _conflate, _incoming_full, _outgoing_full, _held, _forsaken
+    cdef bint _conflate, _incoming_full, _outgoing_full, _held, _forsaken, _flush_awaited
     cdef Queue _inbox, _outbox
     cdef Py_ssize_t _outbox_bytes, _in_flight
     @cython.locals(room=Py_ssize_t)

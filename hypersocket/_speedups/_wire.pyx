@@ -61,14 +61,19 @@ cdef extern from *:
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
+    /* One piece has calls of its own, in which the system does less. */
     static ssize_t hs_send(int fd, struct iovec *iov, int n) {
         struct msghdr message;
+        if (n == 1)
+            return send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
         memset(&message, 0, sizeof message);
         message.msg_iov = iov;
         message.msg_iovlen = n;
         return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
-    static ssize_t hs_recv(int fd, struct iovec *iov, int n) { return readv(fd, iov, n); }
+    static ssize_t hs_recv(int fd, struct iovec *iov, int n) {
+        return n == 1 ? recv(fd, iov->iov_base, iov->iov_len, 0) : readv(fd, iov, n);
+    }
     #endif
     #if defined(__linux__)
     #include <netinet/in.h>
@@ -231,7 +236,7 @@ cdef class Wire:
     cdef PyObject* _body
     cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead, _wakes_at
     cdef int _body_flags
-    cdef list _control, _buffers
+    cdef list _control, _buffers  # None where there is nothing, as in most connections
     cdef bint _huge
     cdef int _small_batches
     cdef Py_ssize_t _skipped
@@ -266,12 +271,13 @@ cdef class Wire:
         self._ahead = MOST_AHEAD
         self._wakes_at = 1
         self._uncut = True
-        self._control = []
-        self._buffers = []
 
     # In the poller's set
 
     def ready(self, int events):
+        self._ready(events)
+
+    cdef int _ready(self, int events) except -1:
         cdef int found
         if events & ~C_EPOLLIN and self.blocked:
             self.blocked = False
@@ -281,14 +287,15 @@ cdef class Wire:
         if events & ~C_EPOLLOUT and self.fd >= 0:
             if not self.reads or self._pipe._room_in() == 0:
                 self._owner.read_slowly()
-                return
+                return 0
             try:
                 found = self._read_once()
             except Exception as error:
                 self._owner.failed(error)
-                return
+                return 0
             if found != C_CUT_ALL:
                 self._owner.found(found)
+        return 0
 
     def outgoing(self):
         if self.flushing or self._dirty or self.blocked or not self.writes:
@@ -682,10 +689,12 @@ cdef class Wire:
 
     @property
     def has_outgoing(self):
-        some = self.has_control or self._buffers or self._control
-        return bool(some) or self._pipe.has_outgoing
+        some = self.has_control or self._buffers is not None or self._control is not None
+        return some or self._pipe.has_outgoing
 
     def add_control(self, bytes data not None):
+        if self._control is None:
+            self._control = []
         self._control.append(data)
 
     def write(self):
@@ -701,6 +710,8 @@ cdef class Wire:
         cdef Py_ssize_t written = 0
         cdef int found, collects
         while self.fd >= 0:
+            if self._buffers is None and self._control is None and pipe._outbox._count() == 0:
+                return C_WRITTEN
             collects = PyGC_Disable()
             try:
                 found = self._write_once(&written)
@@ -727,11 +738,11 @@ cdef class Wire:
         cdef int used = 0
         cdef Py_ssize_t sizes[C_BATCH_MESSAGES]
         cdef list buffers = self._buffers
-        if not buffers:
+        if buffers is None:
             self._skipped = 0
-            if self._control:
+            if self._control is not None:
                 self._buffers = buffers = [b"".join(self._control)]
-                self._control.clear()
+                self._control = None
             else:
                 count = self._encode(sizes, &used, &total, &payload)
                 if count == 0:
@@ -759,7 +770,7 @@ cdef class Wire:
             self._skip(came)
         elif came > 0:
             self._begin(buffers, came)
-        self._whole_begun = not self._buffers and self._begun is not None
+        self._whole_begun = self._buffers is None and self._begun is not None
         return C_GOES_ON
 
     cdef int _suit_system(self, bint huge) except -1:
@@ -925,17 +936,41 @@ cdef class Wire:
             count -= PyBytes_GET_SIZE(buffer)
             done += 1
         del self._buffers[:done]
+        if not self._buffers:
+            self._buffers = None
         self._skipped = count
         return 0
 
     def close(self):
         self.fd = -1
-        self._control.clear()
-        self._buffers = []
+        self._control = self._buffers = None
         if self._begun is not None:
             message = self._begun
             self._begun = None
             self._pipe.put_back([message], True)
+
+
+def serve_ready(dict channels not None, list ready not None):
+    cdef int events
+    for fd, events in ready:
+        channel = channels.get(fd)
+        if type(channel) is Wire:
+            (<Wire> channel)._ready(events)
+        elif channel is not None:
+            channel.ready(events)
+
+
+def flush_dirty(list dirty not None):
+    cdef list some
+    while dirty:
+        some = dirty[:]
+        dirty.clear()
+        for channel in some:
+            if type(channel) is Wire:
+                (<Wire> channel)._flush()
+            else:
+                channel.flush()
+        forget_shared()
 
 
 def look(descriptors, double seconds):

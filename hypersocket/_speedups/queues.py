@@ -44,7 +44,11 @@ def size_of_singles(items: list[Any]) -> int:
 
 
 class Queue:
-    """Messages in the order of their coming: a list, and where in it the oldest is."""
+    """Messages in the order of their coming: a list, and where in it the oldest is.
+
+    A list of fewer than four is left as it is when all were taken: a queue that has one message
+    at a time asks for memory, and gives it back, at every fourth.
+    """
 
     __slots__ = ("_items", "_oldest")
 
@@ -53,6 +57,9 @@ class Queue:
         self._oldest = 0
 
     def __len__(self) -> int:
+        return self._count()
+
+    def _count(self) -> int:
         return len(self._items) - self._oldest
 
     def put(self, message: Message) -> None:
@@ -68,7 +75,7 @@ class Queue:
         items = self._items
         oldest = self._oldest
         message = items[oldest]
-        if oldest + 1 == len(items):
+        if oldest + 1 == len(items) >= 4:
             items.clear()
             self._oldest = 0
             return message
@@ -110,10 +117,10 @@ class Queue:
         """Forget the ``count`` oldest; they have to be there."""
         items = self._items
         oldest = self._oldest + count
-        if oldest == len(items):
+        if oldest == len(items) >= 4:
             items.clear()
             self._oldest = 0
-        elif 2 * oldest >= len(items):
+        elif 2 * oldest >= len(items) >= 4:
             del items[:oldest]
             self._oldest = 0
         else:
@@ -138,7 +145,8 @@ class PipeQueues:
     """The two bounded queues of a pipe, with their counters.
 
     Args:
-        owner: is told ``pipe_readable``, ``pipe_writable``, ``pipe_flushed`` and ``pipe_dropped``.
+        owner: is told ``pipe_readable``, ``pipe_writable`` and ``pipe_dropped``, and once after
+            :meth:`want_flushed` ``pipe_flushed``.
         sndhwm: how many messages may wait to be written, 0 for any number.
         rcvhwm: how many received messages may wait to be taken, 0 for any number.
         conflate: whether each queue keeps its newest message only.
@@ -179,6 +187,7 @@ class PipeQueues:
         self._outgoing_full = False
         self._held = False
         self._forsaken = False  # what is in flight is not to be sent again
+        self._flush_awaited = False
         self._ended_one: Any = None  # being written when a connection ended
         self.drop_at_end = DropReason.PEER_GONE
         self.shares = False
@@ -201,7 +210,7 @@ class PipeQueues:
             return 0
         if self.sndhwm == 0 or self._conflate:
             return NO_BOUND
-        room = self.sndhwm - len(self._outbox) - self._in_flight
+        room = self.sndhwm - self._outbox._count() - self._in_flight
         return max(0, room)
 
     @property
@@ -238,13 +247,17 @@ class PipeQueues:
         """Have the owner told when messages have been written."""
         self._outgoing_full = True
 
+    def want_flushed(self) -> None:
+        """Have the owner told once, when everything that was sent has been written."""
+        self._flush_awaited = True
+
     def send(self, message: Message) -> None:
         """Queue one message, which the pipe owns from now on. The caller has seen to the room."""
         self._send(message)
 
     def _send(self, message: Message) -> None:
         outbox = self._outbox
-        if self._conflate and len(outbox) > 0:
+        if self._conflate and outbox._count() > 0:
             self.clear_outgoing()
             self.drop(DropReason.CONFLATED)
         outbox.put(message)
@@ -255,13 +268,13 @@ class PipeQueues:
         if self.link is not None:
             if self._outbox_bytes >= FLUSH_BYTES:
                 self._flush()
-            elif len(outbox) == 1:
+            elif outbox._count() == 1:
                 self._tell_outgoing()
 
     def _send_batch(self, messages: list[Any]) -> None:
         """Queue single-part messages. The caller has seen to the room for all."""
         outbox = self._outbox
-        was_empty = len(outbox) == 0
+        was_empty = outbox._count() == 0
         size = size_of_singles(messages)
         if self._conflate or size < 0:
             for message in messages:
@@ -292,12 +305,12 @@ class PipeQueues:
         return self._count_incoming()
 
     def _count_incoming(self) -> int:
-        return len(self._inbox)
+        return self._inbox._count()
 
     @property
     def readable(self) -> bool:
         """Whether :meth:`recv` has a message."""
-        return len(self._inbox) > 0
+        return self._inbox._count() > 0
 
     def recv(self) -> Any:
         """Take the oldest received message; ``IndexError`` if there is none."""
@@ -310,7 +323,7 @@ class PipeQueues:
         return message
 
     def _tell_room_in(self) -> None:
-        if self._incoming_full and 2 * len(self._inbox) <= self.rcvhwm:
+        if self._incoming_full and 2 * self._inbox._count() <= self.rcvhwm:
             # Not before half: one wake-up of the reader should be good for many messages.
             self._incoming_full = False
             if self.link is not None and not self._held:
@@ -343,12 +356,12 @@ class PipeQueues:
     @property
     def queued_in(self) -> int:
         """How many received messages wait to be taken."""
-        return len(self._inbox)
+        return self._inbox._count()
 
     @property
     def queued_out(self) -> int:
         """How many messages wait to be written."""
-        return len(self._outbox) + self._in_flight
+        return self._outbox._count() + self._in_flight
 
     @property
     def flushed(self) -> bool:
@@ -356,7 +369,7 @@ class PipeQueues:
         return self._is_flushed()
 
     def _is_flushed(self) -> bool:
-        return len(self._outbox) == 0 and self._in_flight == 0
+        return self._outbox._count() == 0 and self._in_flight == 0
 
     def discard_incoming(self) -> int:
         """Forget what was received and not yet taken; returns how many messages."""
@@ -391,7 +404,7 @@ class PipeQueues:
             return 0
         if self.rcvhwm == 0 or self._conflate:
             return NO_BOUND
-        room = self.rcvhwm - len(self._inbox)
+        room = self.rcvhwm - self._inbox._count()
         if room <= 0:
             self._incoming_full = True
             return 0
@@ -403,7 +416,7 @@ class PipeQueues:
         The pipe owns them from now on; what several receivers get is to be copied for each.
         """
         inbox = self._inbox
-        was_empty = len(inbox) == 0
+        was_empty = inbox._count() == 0
         count = 0
         size = 0
         for message in messages:
@@ -412,7 +425,7 @@ class PipeQueues:
                 size += len(message)
             else:
                 size += size_of(message)
-            if self._conflate and len(inbox) > 0:
+            if self._conflate and inbox._count() > 0:
                 inbox.clear()
                 self.drop(DropReason.CONFLATED)
             inbox.put(message)
@@ -430,7 +443,7 @@ class PipeQueues:
     @property
     def has_outgoing(self) -> bool:
         """Whether :meth:`take_outgoing` has something."""
-        return len(self._outbox) > 0
+        return self._outbox._count() > 0
 
     def take_outgoing(self, max_messages: int, max_bytes: int) -> list[Any]:
         """Take messages to write: until a bound is passed, and at least one if there is any.
@@ -441,7 +454,7 @@ class PipeQueues:
         taken: list[Any] = []
         size = 0
         count = 0
-        while len(outbox) > 0 and count < max_messages and size < max_bytes:
+        while outbox._count() > 0 and count < max_messages and size < max_bytes:
             message = outbox.take()
             if type(message) is bytes:
                 size += len(message)
@@ -449,7 +462,7 @@ class PipeQueues:
                 size += size_of(message)
             taken.append(message)
             count += 1
-        self._outbox_bytes = self._outbox_bytes - size if len(outbox) > 0 else 0
+        self._outbox_bytes = self._outbox_bytes - size if outbox._count() > 0 else 0
         self._in_flight += count
         return taken
 
@@ -471,7 +484,7 @@ class PipeQueues:
         """What :meth:`take_outgoing` would take."""
         seen: list[Any] = []
         size = 0
-        while len(seen) < min(max_messages, len(self._outbox)) and size < max_bytes:
+        while len(seen) < min(max_messages, self._outbox._count()) and size < max_bytes:
             seen.append(self._outbox.look(len(seen)))
             size += size_of(seen[-1])
         return seen
@@ -483,7 +496,7 @@ class PipeQueues:
         """
         if count > 0:
             self._outbox.drop(count)
-            self._outbox_bytes = self._outbox_bytes - size if len(self._outbox) > 0 else 0
+            self._outbox_bytes = self._outbox_bytes - size if self._outbox._count() > 0 else 0
             self._ended_one = None
             self.messages_out += count
             self.bytes_out += size
@@ -501,7 +514,7 @@ class PipeQueues:
             self.drop(self.drop_at_end, len(messages))
         elif self._forsaken:
             self.drop(DropReason.REQUEST_ABANDONED, len(messages))
-        elif self._conflate and len(self._outbox) > 0:
+        elif self._conflate and self._outbox._count() > 0:
             self.drop(DropReason.CONFLATED, len(messages))
         else:
             if begun:
@@ -524,7 +537,7 @@ class PipeQueues:
         self._room_again()
 
     def room_again(self) -> None:
-        """Tell the owner that there is room, if it wants to know, and that all is written."""
+        """Tell the owner that there is room and that all is written, if it wants to know."""
         self._room_again()
 
     def _room_again(self) -> None:
@@ -533,5 +546,6 @@ class PipeQueues:
         if self._outgoing_full:
             self._outgoing_full = False
             self.owner.pipe_writable(self)
-        if len(self._outbox) == 0 and self._in_flight == 0:
+        if self._flush_awaited and self._is_flushed():
+            self._flush_awaited = False
             self.owner.pipe_flushed(self)

@@ -371,5 +371,30 @@ class Wire:
             self._pipe.put_back([message], True)
 
 
+def serve_ready(channels: dict[int, Any], ready: list[tuple[int, int]]) -> None:
+    """Have the channels that are ready read and write, each told of its events.
+
+    Args:
+        channels: by their descriptors.
+        ready: descriptors and events, as ``epoll.poll`` has them.
+    """
+    for fd, events in ready:
+        # None, if another of this round has ended it. Its number is nobody else's yet: only
+        # tasks open descriptors, and none runs meanwhile.
+        channel = channels.get(fd)
+        if channel is not None:
+            channel.ready(events)
+
+
+def flush_dirty(dirty: list[Any]) -> None:
+    """Have the channels of the list written, and those that come into it meanwhile."""
+    while dirty:
+        some = dirty[:]
+        dirty.clear()
+        for channel in some:
+            channel.flush()
+        forget_shared()
+
+
 def _same(one: list[Message], other: list[Message]) -> bool:
     return len(one) == len(other) and all(map(operator.is_, one, other))

@@ -7,7 +7,7 @@ that all socket types share, and hands on to the socket what depends on the type
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -38,7 +38,6 @@ class SocketHost:
         self.poller = Poller(self.start_soon)
         self.tasks: trio.Nursery | None = None
         self.closing = False
-        self._ending = 0  # endpoints that wait to have everything written
         self._flushing = 0  # calls that wait to have something written
         self._losses_told = 0
         self._closed = trio.Event()
@@ -181,9 +180,8 @@ class SocketHost:
             self._changed.unpark_all()
 
     def pipe_flushed(self, pipe: Pipe) -> None:  # noqa: ARG002
-        """A pipe has written everything."""
-        if self.closing or self._ending or self._flushing:
-            self._changed.unpark_all()
+        """A pipe has written everything, which was waited for."""
+        self._changed.unpark_all()
 
     def pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
         """A peer told of a subscription."""
@@ -293,17 +291,15 @@ class SocketHost:
     async def end(self, binding: Binding, linger: float) -> None:
         """Close one endpoint, after what was sent by it is written, for up to ``linger``."""
         deadline = trio.current_time() + linger
-        self._ending += 1
         try:
             for pipe in binding.pipes:
                 pipe.closing = True
                 pipe.takes_rest = self._socket._takes_rest
             with trio.move_on_at(deadline):
-                while not all(pipe.flushed for pipe in binding.pipes):
+                while _await_flushed(binding.pipes):
                     await self._changed.park()
             await binding.aclose(deadline)
         finally:
-            self._ending -= 1
             binding.close()
             self._tell_closed(binding)
 
@@ -360,7 +356,7 @@ class SocketHost:
             self._socket._closing()
             if deadline > trio.current_time():
                 with self._closing_scope:
-                    while not all(pipe.flushed for pipe in self.pipes):
+                    while _await_flushed(self.pipes):
                         await self._changed.park()
                     await self._close_all(self._all_bindings())
             else:
@@ -447,6 +443,14 @@ class SocketHost:
             handshake_failures=self._handshake_failures,
             peers=peers,
         )
+
+
+def _await_flushed(pipes: Iterable[Pipe]) -> bool:
+    """Whether some have not written everything; of those that have not, the end of it is told."""
+    waiting = [pipe for pipe in pipes if not pipe.flushed]
+    for pipe in waiting:
+        pipe.want_flushed()
+    return bool(waiting)
 
 
 def _has_sent(pipe: Pipe, end: int) -> bool:

@@ -81,7 +81,7 @@ class PipeOwner(Protocol):
         """There is room to send, and was none before."""
 
     def pipe_flushed(self, pipe: Pipe) -> None:
-        """Everything that was sent has been written."""
+        """Everything that was sent has been written; told once after ``want_flushed``."""
 
     def pipe_subscription(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
         """The peer, a subscriber, told of a subscription or its end.

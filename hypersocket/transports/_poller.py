@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import outcome
 import trio
 
-from .._speedups import MOST_LOOKED_AT, forget_shared, look
+from .._speedups import MOST_LOOKED_AT, flush_dirty, look, serve_ready
 from ._busy_poll import BusyPoll, Run, current_run
 from ._timers import Timed, Timers
 from ._waits import Bell, Wait
@@ -342,6 +342,7 @@ class Poller:
     def serve(self) -> None:
         """Serve what is ready by now; for one who would otherwise wait."""
         if not self._serving:
+            self.has_served = True  # so that the keeper stands by
             self._serve()
 
     @trio.lowlevel.enable_ki_protection
@@ -366,20 +367,13 @@ class Poller:
             if self._only >= 0:
                 self._channels[self._only].ready(select.EPOLLIN)
             else:
-                self._serve_ready(self._epoll.poll(0, AT_ONCE))
-            self._flush_dirty()
+                serve_ready(self._channels, self._epoll.poll(0, AT_ONCE))
+            flush_dirty(self.dirty)
         finally:
             self._serving = False
             for sink in self.sinks:
                 sink.fed = False
                 sink.write()
-
-    def _serve_ready(self, ready: list[tuple[int, int]]) -> None:
-        for fd, events in ready:
-            # None, if another of this round has ended it. Its number is nobody else's yet: only
-            # tasks open descriptors, and none runs meanwhile.
-            if (channel := self._channels.get(fd)) is not None:
-                channel.ready(events)
 
     @trio.lowlevel.enable_ki_protection
     def write(self) -> None:
@@ -387,24 +381,16 @@ class Poller:
         self._run.unwritten.pop(self, None)
         self._serving = True
         try:
-            self._flush_dirty()
+            flush_dirty(self.dirty)
         finally:
             self._serving = False
-
-    def _flush_dirty(self) -> None:
-        while self.dirty:
-            dirty = self.dirty[:]
-            self.dirty.clear()
-            for channel in dirty:
-                channel.flush()
-            forget_shared()
 
     async def _flush_always(self) -> None:
         while self._channels:
             await self._flusher.wait(math.inf)
             await self._let_gather()
             self._run.unwritten.pop(self, None)
-            self._flush_dirty()
+            flush_dirty(self.dirty)
         self._flushes = False
 
     async def _let_gather(self) -> None:
@@ -425,7 +411,7 @@ class Poller:
             while self._channels:
                 await self._keep_once()
                 self.timers.tell(trio.current_time())
-                self._flush_dirty()
+                flush_dirty(self.dirty)
         except BaseException:
             self._close()
             raise

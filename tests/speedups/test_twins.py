@@ -502,6 +502,9 @@ class Model:
     def do_want_room(self, pipe: Any) -> None:
         pipe.want_room()
 
+    def do_want_flushed(self, pipe: Any) -> None:
+        pipe.want_flushed()
+
     def do_room_again(self, pipe: Any) -> None:
         pipe.room_again()
 
@@ -600,6 +603,7 @@ operations = st.one_of(
     op("send", any_message),
     op("has_room"),
     op("want_room"),
+    op("want_flushed"),
     op("room_again"),
     op("take", st.sampled_from([0, 1, 2, ALL]), st.sampled_from([0, 1, 5, 50_000, ALL])),
     op("written", st.integers(0, 4)),

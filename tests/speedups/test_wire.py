@@ -601,9 +601,21 @@ class TestWriting:
             rig.wire.outgoing()
 
         rig.owner.on_flushed = send_control
+        rig.pipe.want_flushed()
         rig.pipe.send(b"message")
         rig.write_all()
         assert rig.got == encoded([b"message"]) + frame(4, b"late", False)
+        rig.close()
+
+    @both
+    def test_an_owner_is_told_once_that_all_is_written(self, form: Any) -> None:
+        rig = Rig(form)
+        for number in range(9):
+            if number == 4:
+                rig.pipe.want_flushed()
+            rig.pipe.send(b"%d" % number)
+            rig.write_all()
+            assert rig.owner.log.count("flushed") == (number >= 4)
         rig.close()
 
     @both
@@ -828,3 +840,54 @@ class TestMemory:
         grown = [now - was for now, was in zip(counted(), before, strict=True)]
         assert max(grown) < 150
         assert not any(grown[3:])
+
+
+class Channel:
+    """One that is no wire, and ends or dirties others when it is served."""
+
+    def __init__(self, log: list[Any], name: str, then: Callable[[], object]) -> None:
+        self.log = log
+        self.name = name
+        self.then = then
+
+    def ready(self, events: int) -> None:
+        self.log.append((self.name, events))
+        self.then()
+
+    def flush(self) -> None:
+        self.log.append((self.name, "flush"))
+        self.then()
+
+
+class TestMany:
+    @both
+    def test_the_ready_are_served_in_their_order(self, form: Any) -> None:
+        """Wires and others; and who is ended by one before it is passed over."""
+        rig = Rig(form)
+        rig.far.send(encoded([b"message"]))
+        channels: dict[int, Any] = {1: rig.wire}
+        channels[2] = Channel(rig.owner.log, "ends", lambda: channels.pop(3))
+        channels[3] = Channel(rig.owner.log, "ended", lambda: None)
+        form.serve_ready(channels, [(1, 1), (2, 4), (3, 1), (4, 1)])
+        assert rig.owner.log == ["readable", ("ends", 4)]
+        assert rig.take() == [b"message"]
+        rig.close()
+
+    @both
+    def test_the_dirty_are_written_and_those_that_become_so(self, form: Any) -> None:
+        rig = Rig(form)
+        rig.pipe.send(b"first")
+        late = Channel(rig.owner.log, "late", lambda: None)
+
+        def dirty_others() -> None:
+            rig.dirty.append(late)
+            rig.pipe.send(b"second")
+
+        rig.dirty.append(Channel(rig.owner.log, "dirties", dirty_others))
+        rig.owner.log.clear()
+        form.flush_dirty(rig.dirty)
+        rig.pull()
+        assert rig.owner.log == [("dirties", "flush"), ("late", "flush")]
+        assert rig.got == encoded([b"first", b"second"])
+        assert rig.dirty == []
+        rig.close()
