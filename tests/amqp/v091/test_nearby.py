@@ -15,7 +15,7 @@ import trio.testing
 
 from hypersocket._speedups import MOST_LOOKED_AT
 from hypersocket.amqp import Subscription
-from hypersocket.devices.amqp_gateway._client import Delivery, Receiver
+from hypersocket.devices.amqp_gateway._client import Delivery, PromptReceiver
 from hypersocket.devices.amqp_gateway.clients.v091 import _nearby
 from hypersocket.devices.amqp_gateway.clients.v091._nearby import Nearby
 from hypersocket.transports._busy_poll import IN_A_ROW, current_run
@@ -143,9 +143,9 @@ async def test_where_too_many_are_waited_for_it_looks_for_none(looker: Looker) -
     assert not looker.asked
 
 
-async def receiver_of(it: Scene, take: list[bytes], busy_poll: float) -> Receiver:
+async def receiver_of(it: Scene, take: list[bytes], busy_poll: float) -> PromptReceiver:
     wanted = Subscription(queue="q")
-    found = cast("Receiver", await it.asked(lambda: it.client.open_receiver(wanted), 3))
+    found = cast("PromptReceiver", await it.asked(lambda: it.client.open_receiver(wanted), 3))
 
     def took(deliveries: list[Delivery]) -> None:
         take.extend(one.body for one in deliveries)
