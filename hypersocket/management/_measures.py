@@ -219,13 +219,13 @@ GATEWAY: tuple[Measure[GatewayStatsLike], ...] = (
     gauge(
         "connections",
         "broker_connections",
-        "Connections to the broker that stand: 1 or 0.",
+        "Whether the connections to the broker stand, both where there are two: 1 or 0.",
         lambda g: int(g.connected),
     ),
     gauge(
         "connections_blocked",
         "blocked_connections",
-        "Connections by which the broker takes nothing now: 1 or 0.",
+        "Whether the broker takes no messages now: 1 or 0.",
         lambda g: int(bool(g.blocked)),
     ),
 )

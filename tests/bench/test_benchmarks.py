@@ -58,6 +58,11 @@ def test_each_peer_does_the_first_benchmarks(peer: str) -> None:
 
 
 @pytest.mark.interop
+def test_a_bare_router_is_beside_ours() -> None:
+    assert measure(CASES["fan_in/20"], peers.BY_NAME["bare"]).value > 0
+
+
+@pytest.mark.interop
 def test_the_device_beside_ours_is_libzmqs_proxy() -> None:
     for name in ("device/streamer/64", "device/queue"):
         assert measure(CASES[name], peers.BY_NAME["pyzmq"]).value > 0

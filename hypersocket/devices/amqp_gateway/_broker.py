@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import trio
@@ -32,7 +32,8 @@ class Broker:
 
     Attributes:
         client: the connection; None while there is none.
-        address: ``host:port`` of the broker, or of the one tried last.
+        at: the address that it is at, or that was tried last; None before the first.
+        address: the same as ``host:port``; empty before the first.
         about: what the broker told of itself.
         blocked: its words while it takes no publications; empty otherwise.
         connects: connections made.
@@ -49,7 +50,7 @@ class Broker:
         on_change: Callable[[], None],
     ) -> None:
         self.client: Client | None = None
-        self.address = ""
+        self.at: BrokerAddress | None = None
         self.about: Mapping[str, Any] = {}
         self.blocked = ""
         self.connects = 0
@@ -62,8 +63,16 @@ class Broker:
         self._on_change = on_change
         self._told = ""
 
+    @property
+    def address(self) -> str:
+        return "" if self.at is None else _name(self.at)
+
     async def keep(
-        self, serve: Serve, retries: Callable[[], None], starting: Callable[[], bool]
+        self,
+        serve: Serve,
+        retries: Callable[[], None],
+        starting: Callable[[], bool],
+        addresses: Sequence[BrokerAddress] = (),
     ) -> None:
         """Connect, declare, and serve, again and again.
 
@@ -72,20 +81,22 @@ class Broker:
             retries: called when a round through the addresses came to nothing, but another one
                 may not.
             starting: whether a lasting error is to be raised, and not to be tried again.
+            addresses: tried in turn, in place of the spec's.
 
         Raises:
             AmqpError: a round came to nothing while starting, and trying again cannot help.
         """
+        addresses = addresses or self._spec.addresses
         while True:
             lasting: list[AmqpError] = []
-            for address in self._spec.addresses:
+            for address in addresses:
                 stood = await self._attempt(address, serve, lasting, starting)
                 if stood is None:
                     return
                 if stood:
                     break  # it was there: begin with the first address again, at once
             else:
-                if len(lasting) == len(self._spec.addresses) and starting():
+                if len(lasting) == len(addresses) and starting():
                     raise lasting[0]
                 retries()
                 await trio.sleep(self._backoff.next())
@@ -98,7 +109,7 @@ class Broker:
         starting: Callable[[], bool],
     ) -> bool | None:
         """Try one address: None, all is done; True, it stood for some time; False, it did not."""
-        self.address = _name(address)
+        self.at = address
         since: float | None = None
         try:
             async with self._connect(address, on_blocked=self._on_blocked) as client:
@@ -118,9 +129,9 @@ class Broker:
                 lasting.append(error)
             return False
         except BaseException:
-            self._gone("the gateway was stopped")
+            self._gone("the gateway has closed it")
             raise
-        self._gone("the gateway has stopped")
+        self._gone("the gateway has closed it")
         return None
 
     def _stands(self, client: Client) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Literal, Self
 
 import trio
 
-from ...amqp import AmqpError, ConnectionLost
+from ...amqp import AmqpError, ConnectionLost, Queue
 from ...sockets import Socket
 from ._broker import Broker, connect_for
 from ._client import Client, Connect
@@ -86,9 +87,14 @@ class AmqpGateway:
                 if name in self._sockets:
                     raise GatewayError(f"{self._label}: two routes are named {name!r}")
                 self._sockets[name] = socket
-        self._broker = Broker(
-            broker, self._label, connect or connect_for(broker.protocol), backoff(), self._changed
-        )
+        connect = connect or connect_for(broker.protocol)
+        self._broker = Broker(broker, self._label, connect, backoff(), self._changed)
+        self._apart = self._routes_apart()
+        self._drain: Broker | None = None
+        if self._apart:
+            label = f"{self._label}, consuming"
+            again = replace(broker, declare=())  # which the other one has done
+            self._drain = Broker(again, label, connect, backoff(), self._changed)
         self._backoffs = {route: backoff() for route in self._routes}
         self._state: GatewayState = "running"
         self._has_run = False
@@ -131,6 +137,17 @@ class AmqpGateway:
     def sockets(self) -> Mapping[str, Socket]:
         """Its sockets by the names of their routes, dead letters' as ``NAME.dead-letters``."""
         return MappingProxyType(self._sockets)
+
+    def _routes_apart(self) -> tuple[Route, ...]:
+        """The routes with a connection of their own.
+
+        A broker that is short of memory reads nothing from a connection that has published, not
+        even that something was taken. Those that only take would give it memory back.
+        """
+        if any(isinstance(one, Queue) and one.exclusive for one in self.spec.broker.declare):
+            return ()  # nobody may take from that queue but the connection that declares it
+        takers = tuple(route for route in self._routes if not route.publishes)
+        return takers if len(takers) < len(self._routes) else ()
 
     # Running
 
@@ -182,8 +199,11 @@ class AmqpGateway:
         return result
 
     async def _keep(self) -> None:
-        await self._broker.keep(self._serve, self._has_started, lambda: self._started is not None)
+        await self._broker.keep(self._serve, self._has_started, self._is_starting)
         await trio.sleep_forever()  # _stop sees to the end
+
+    def _is_starting(self) -> bool:
+        return self._started is not None
 
     def _has_started(self) -> None:
         started, self._started = self._started, None
@@ -191,11 +211,39 @@ class AmqpGateway:
             started()
 
     async def _serve(self, client: Client) -> None:
-        """Carry all routes over one connection, until everything has been settled at the end."""
+        """Carry routes by this connection, until everything has been settled at the end.
+
+        The connection for routes that only take comes and goes with it.
+        """
+        await together(
+            self._until_settled,
+            self._keep_drain,
+            self._start_when_active,
+            *(
+                partial(self._run_route, route, client)
+                for route in self._routes
+                if route not in self._apart
+            ),
+        )
+
+    async def _until_settled(self) -> None:
+        await self._settled.wait()
+        while self._drain is not None and self._drain.client is not None:
+            await self._changes.park()
+
+    async def _keep_drain(self) -> None:
+        if self._drain is not None and self._broker.at is not None:
+            at = (self._broker.at,)
+            try:
+                await self._drain.keep(self._serve_apart, self._has_started, self._is_starting, at)
+            except AmqpError as error:
+                raise _RefusedError("the connection for consuming", error) from None
+        await trio.sleep_forever()
+
+    async def _serve_apart(self, client: Client) -> None:
         await together(
             self._settled.wait,
-            self._start_when_active,
-            *(partial(self._run_route, route, client) for route in self._routes),
+            *(partial(self._run_route, route, client) for route in self._apart),
         )
 
     async def _start_when_active(self) -> None:
@@ -217,7 +265,7 @@ class AmqpGateway:
                 refused = refused and not route.searching
                 route.failed(str(error), tell=not (refused or route.searching))
                 if refused:
-                    raise _RefusedError(route, error) from None
+                    raise _RefusedError(f"route {route.spec.name}", error) from None
             else:
                 await trio.sleep_forever()
             self._changed()
@@ -294,17 +342,18 @@ class AmqpGateway:
     def stats(self) -> GatewayStats:
         """A snapshot of the counters."""
         broker = self._broker
+        both = (broker,) if self._drain is None else (broker, self._drain)
         return GatewayStats(
             name=self.name,
             state=self._state,
             protocol=self.spec.broker.protocol,
-            connected=broker.client is not None,
+            connected=all(one.client is not None for one in both),
             address=broker.address,
             broker=broker.about,
-            blocked=broker.blocked,
-            connects=broker.connects,
-            reconnects=broker.reconnects,
-            error=broker.error,
+            blocked=_first(one.blocked for one in both),
+            connects=sum(one.connects for one in both),
+            reconnects=sum(one.reconnects for one in both),
+            error=_first(one.error for one in both),
             routes=tuple(route.stats() for route in self._routes),
         )
 
@@ -312,13 +361,17 @@ class AmqpGateway:
         self._changes.unpark_all()
 
 
-class _RefusedError(Exception):
-    """At the start, the broker refuses what a route needs, and it does not pass."""
+def _first(texts: Iterable[str]) -> str:
+    return next(filter(None, texts), "")
 
-    def __init__(self, route: Route, error: AmqpError) -> None:
+
+class _RefusedError(Exception):
+    """At the start, the broker refuses what somebody needs, and it does not pass."""
+
+    def __init__(self, who: str, error: AmqpError) -> None:
         super().__init__()
         self.error = type(error)(
-            f"route {route.spec.name}: {error}",
+            f"{who}: {error}",
             condition=error.condition,
             temporary=error.temporary,
         )

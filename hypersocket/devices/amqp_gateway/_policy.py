@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase, translate
 from typing import Any, TypeAlias
@@ -84,7 +84,7 @@ class Guard:
         if self._allows_all or target.address:
             return ""
         for name in COPIES:
-            keys = headers.get(name, [])
+            keys: Sequence[Any] = headers.get(name, [])
             if not isinstance(keys, (list, tuple)):
                 return f"the header {name} is no list, so that nobody knows where copies go"
             for key in keys:

@@ -85,7 +85,7 @@ class GatewayStats:
         kind: ``"gateway"``.
         state: ``"running"``, ``"stopping"`` or ``"stopped"``.
         protocol: ``"0-9-1"`` or ``"1.0"``.
-        connected: whether there is a connection to the broker.
+        connected: whether there is a connection to the broker: both, where it has two.
         address: ``host:port`` of the broker, or of the one tried last.
         broker: what the broker told of itself.
         blocked: the broker's words while it takes no publications; empty otherwise.

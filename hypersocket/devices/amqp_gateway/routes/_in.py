@@ -34,6 +34,7 @@ class In(Route):
     """From the broker to ØMQ peers, which take messages and say nothing."""
 
     kind = "in"
+    publishes = False
 
     def __init__(self, spec: RouteSpec, shared: Shared) -> None:
         super().__init__(spec, shared)

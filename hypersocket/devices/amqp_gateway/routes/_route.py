@@ -98,6 +98,9 @@ class Route(ABC):
 
     kind: ClassVar[RouteKind]
 
+    publishes: ClassVar[bool] = True
+    """Whether it publishes what it carries. One that does not may publish dead letters."""
+
     def __init__(self, spec: RouteSpec, shared: Shared) -> None:
         self.spec = spec
         self.shared = shared

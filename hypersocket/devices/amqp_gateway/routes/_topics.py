@@ -33,6 +33,7 @@ class Topics(Route):
     """From a topic exchange, or an address for each topic, to the subscribers of an XPUB."""
 
     kind = "topics"
+    publishes = False
 
     def __init__(self, spec: RouteSpec, shared: Shared) -> None:
         super().__init__(spec, shared)
