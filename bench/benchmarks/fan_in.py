@@ -62,6 +62,7 @@ def _case(number: int) -> Case:
         better="more",
         job=Job(size=64, peers=number),
         measure=measure,
+        not_peers=(),
     )
 
 

@@ -1,7 +1,8 @@
 """No library: what the system and the event loop cost by themselves.
 
 Throughput is a ``sendall`` / ``recv_into`` loop in blocking sockets, without framing. The round
-trip is two bare trio tasks with ``wait_readable``.
+trip is two bare trio tasks with ``wait_readable``. The ROUTER is ``raw_router``, an ``epoll`` loop
+in C that gives back what comes: what it reaches is what the system and the clients can do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import trio
 
+from .. import build
 from ..contract import Handle
 from ..job import Job
 from ..latencies import Latencies
@@ -25,12 +27,17 @@ class Bare(PythonPeer):
 
     name = "bare"
     title = "bare sockets"
-    speaks_zmtp = False
+    speaks_zmtp = True  # where it is raw_router
     distribution = "trio"
     module = "trio"
 
     def version(self) -> str:
         return f"under trio {super().version()}"
+
+    def command(self, role: str, job: Job) -> list[str]:
+        if role == "router":
+            return [str(build.program("raw_router")), *job.words()]
+        return super().command(role, job)
 
     @property
     def roles(self) -> dict[str, Callable[[Job], None]]:

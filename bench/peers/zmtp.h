@@ -1,4 +1,4 @@
-/* As much of ZMTP 3.0 as a raw client needs: one epoll, many connections, NULL mechanism. */
+/* As much of ZMTP 3.0 as a raw program needs: one epoll, many connections, NULL mechanism. */
 #ifndef BENCH_ZMTP_H
 #define BENCH_ZMTP_H
 
@@ -30,6 +30,7 @@ typedef void on_frame(struct connection *c, int flags, unsigned char *body, size
 
 static int epoll_fd = -1;
 static struct connection *connections;
+static int peers_may_leave; /* whether the end of a connection is no failure */
 
 static UNUSED void want_writing(struct connection *c, int wanted)
 {
@@ -108,6 +109,11 @@ static UNUSED void read_frames(struct connection *c, on_frame *handle)
     ssize_t count = recv(c->fd, c->bytes + c->have, c->room - c->have, 0);
     if (count < 0 && errno == EAGAIN)
         return;
+    if (count <= 0 && peers_may_leave) {
+        close(c->fd);
+        c->fd = -1;
+        return;
+    }
     if (count <= 0)
         fail("the peer ended a connection%s%s", count ? ": " : "", count ? strerror(errno) : "");
     c->have += (size_t)count;
@@ -145,6 +151,14 @@ static UNUSED void read_frames(struct connection *c, on_frame *handle)
     c->have -= at;
 }
 
+static UNUSED void serve_one(struct connection *c, uint32_t events, on_frame *handle)
+{
+    if (events & EPOLLOUT)
+        flush_bytes(c);
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        read_frames(c, handle);
+}
+
 /* Serve what is ready; returns how many connections were. */
 static UNUSED int serve(on_frame *handle, int milliseconds)
 {
@@ -152,13 +166,8 @@ static UNUSED int serve(on_frame *handle, int milliseconds)
     int count = epoll_wait(epoll_fd, events, 256, milliseconds);
     if (count < 0 && errno != EINTR)
         fail("epoll_wait: %s", strerror(errno));
-    for (int i = 0; i < count; i++) {
-        struct connection *c = events[i].data.ptr;
-        if (events[i].events & EPOLLOUT)
-            flush_bytes(c);
-        if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-            read_frames(c, handle);
-    }
+    for (int i = 0; i < count; i++)
+        serve_one(events[i].data.ptr, events[i].events, handle);
     return count;
 }
 
