@@ -37,7 +37,7 @@ class Broker:
         about: what the broker told of itself.
         blocked: its words while it takes no publications; empty otherwise.
         connects: connections made.
-        reconnects: connections made after one had been lost.
+        reconnects: connections made after one had been lost, by the same call of :meth:`keep`.
         error: why there is no connection; empty if there is.
     """
 
@@ -62,6 +62,7 @@ class Broker:
         self._backoff = backoff
         self._on_change = on_change
         self._told = ""
+        self._stood = False  # since `keep` was called
 
     @property
     def address(self) -> str:
@@ -87,6 +88,7 @@ class Broker:
             AmqpError: a round came to nothing while starting, and trying again cannot help.
         """
         addresses = addresses or self._spec.addresses
+        self._stood = False
         while True:
             lasting: list[AmqpError] = []
             for address in addresses:
@@ -139,8 +141,9 @@ class Broker:
         self.about = client.broker
         self.error = self._told = ""
         self.connects += 1
-        if self.connects > 1:
+        if self._stood:
             self.reconnects += 1
+        self._stood = True
         logger.info("%s: connected to the broker at %s", self._label, self.address)
         self._on_change()
 

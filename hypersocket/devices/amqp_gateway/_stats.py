@@ -90,7 +90,8 @@ class GatewayStats:
         broker: what the broker told of itself.
         blocked: the broker's words while it takes no publications; empty otherwise.
         connects: connections made.
-        reconnects: connections made after one had been lost.
+        reconnects: connections made after one had been lost; once for both, where it has two and
+            the one that publishes was lost.
         error: why there is no connection; empty if there is.
         routes: the routes, in the order of the configuration.
     """
