@@ -269,8 +269,9 @@ cdef class PrefixTree:
                 holding.who = None
             return before
         holding = self._settle(counts)
-        if not held and holding.who is not None and holding.who[-1] is holder:
-            # As a rule the same holder goes on, in places of the same kind.
+        if not held and holding.key is not None and holding.who[-1] is holder:
+            # As a rule the same holder goes on, in places of the same kind. A holding without a
+            # key belongs to one place, and changes.
             self._last_holder = <void*> holder
             self._last_from = before
             self._last_to = holding.number

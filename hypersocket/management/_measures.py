@@ -213,7 +213,7 @@ GATEWAY: tuple[Measure[GatewayStatsLike], ...] = (
     counter(
         "connections_remade",
         "remade_connections",
-        "The same, of those after one had been lost.",
+        "The same, of those after one had been lost; two at a time count once.",
         "reconnects",
     ),
     gauge(

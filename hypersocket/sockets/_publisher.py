@@ -308,7 +308,8 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
             raise StateError("subscriptions take effect by themselves: turn on xpub_manual first")
         if self._last_from is None:
             raise StateError("no subscription was received yet whose peer this could be for")
-        return None if self._last_from.gone else self._last_from
+        # One that has gone, or will come back with subscriptions of its own, has none now.
+        return self._last_from if self._last_from.connected else None
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         super()._pipe_connected(pipe)

@@ -185,3 +185,27 @@ def test_dead_letters_of_topics_do_not_come_back() -> None:
     )
     with pytest.raises(GatewayError, match="must not go to where"):
         gateway(broker, route)
+
+
+def test_dead_letters_of_topics_do_not_come_back_by_another_key() -> None:
+    broker: Any = type("Nowhere", (), {"port": 1, "vhost": "/"})
+    dead = DeadLetters(exchange="t", routing_key="dead")
+    route = RouteSpec(name="t", kind="topics", socket=at("XPUB"), exchange="t", dead_letters=dead)
+    with pytest.raises(GatewayError, match="must not go to where"):
+        gateway(broker, route)
+    gateway(broker, replace(route, socket=at("XSUB")))
+
+
+def test_what_an_exchange_is_bound_for_is_no_more_than_is_allowed() -> None:
+    broker: Any = type("Nowhere", (), {"port": 1, "vhost": "/"})
+    route = RouteSpec(
+        name="in",
+        kind="in",
+        socket=at("PUSH"),
+        exchange="amq.topic",
+        routing_key="stock.#",
+        policy=Policy(topics=("stock.?",)),
+    )
+    with pytest.raises(GatewayError, match="does not allow the topic"):
+        gateway(broker, route)
+    gateway(broker, replace(route, routing_key="stock.x"))

@@ -146,7 +146,7 @@ async def connections(rabbitmq: RabbitMQ) -> list[str]:
     found = [
         pid
         for pid, vhost, properties in lines
-        if vhost == rabbitmq.vhost and '"connection_name","gateway"' in properties
+        if vhost == rabbitmq.vhost and '"connection_name","gateway' in properties
     ]
     return sorted(found, key=lambda pid: int(pid.split(".")[-2]))
 

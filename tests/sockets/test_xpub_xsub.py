@@ -258,6 +258,24 @@ async def test_all_topics_of_a_peer_that_leaves_are_told(anywhere: str, verboser
 
 
 @pytest.mark.usefixtures("few_at_once")
+async def test_who_has_left_is_granted_and_refused_nothing() -> None:
+    """A peer that was dialled may be back; what it had is being forgotten meanwhile."""
+    async with hs.XPub(connect="inproc://p", xpub_manual=True) as xpub:
+        async with hs.Sub(bind="inproc://p", subscribe=TOPICS):
+            for _ in TOPICS:
+                xpub.subscribe((await xpub.recv())[1:])
+            await eventually(lambda: len(xpub._tree) == 100)
+        assert xpub._leaving
+        for _ in TOPICS:
+            ended = await xpub.recv()
+            assert ended[:1] == b"\0"
+            xpub.unsubscribe(ended[1:])
+            xpub.subscribe(ended[1:])
+        await eventually(lambda: not xpub._leaving)
+        assert list(xpub._tree) == []
+
+
+@pytest.mark.usefixtures("few_at_once")
 async def test_a_peer_that_is_back_before_it_is_forgotten() -> None:
     async with hs.Sub(bind="inproc://p", subscribe=TOPICS), hs.Pub(connect="inproc://p") as pub:
         await eventually(lambda: len(pub._tree) == 100)

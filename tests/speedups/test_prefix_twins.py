@@ -253,6 +253,21 @@ def test_sets(steps: list[tuple[str, bytes]]) -> None:
 
 
 @both
+def test_prefixes_that_many_hold_are_each_their_own(form: Any) -> None:
+    """So many that the tree does not look for equal holders elsewhere."""
+    tree = form.PrefixTree()
+    for holder in range(9):
+        for prefix in (b"a", b"b"):
+            tree.add(prefix, holder)
+    tree.discard(b"b", 8)
+    assert sorted(tree.holders(b"a")) == list(range(9))
+    assert sorted(tree.holders(b"b")) == list(range(8))
+    tree.add(b"a", 9)
+    assert sorted(tree.holders(b"a")) == list(range(10))
+    assert sorted(tree.holders(b"b")) == list(range(8))
+
+
+@both
 def test_equal_holders_are_one(form: Any) -> None:
     tree = form.PrefixTree()
     assert tree.add(b"a", 1) == (True, True)

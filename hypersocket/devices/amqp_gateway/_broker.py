@@ -19,6 +19,8 @@ logger = logging.getLogger("hypersocket")
 Serve: TypeAlias = Callable[[Client], Awaitable[None]]
 """Is called with each new client, and ends when nothing more is to be done at all."""
 
+NOT_TRIED = "it has not been tried yet"
+
 
 class Broker:
     """Keeps a connection to a broker.
@@ -55,7 +57,7 @@ class Broker:
         self.blocked = ""
         self.connects = 0
         self.reconnects = 0
-        self.error = "it has not been tried yet"
+        self.error = NOT_TRIED
         self._spec = spec
         self._label = label
         self._connect = connect
@@ -88,7 +90,7 @@ class Broker:
             AmqpError: a round came to nothing while starting, and trying again cannot help.
         """
         addresses = addresses or self._spec.addresses
-        self._stood = False
+        self._stood, self.error = False, NOT_TRIED
         while True:
             lasting: list[AmqpError] = []
             for address in addresses:

@@ -93,8 +93,8 @@ class AmqpGateway:
         self._drain: Broker | None = None
         if self._apart:
             label = f"{self._label}, consuming"
-            again = replace(broker, declare=())  # which the other one has done
-            self._drain = Broker(again, label, connect, backoff(), self._changed)
+            self._drain = Broker(broker, label, connect, backoff(), self._changed)
+        self._drain_is_late = False
         self._backoffs = {route: backoff() for route in self._routes}
         self._state: GatewayState = "running"
         self._has_run = False
@@ -228,17 +228,26 @@ class AmqpGateway:
 
     async def _until_settled(self) -> None:
         await self._settled.wait()
-        while self._drain is not None and self._drain.client is not None:
-            await self._changes.park()
+        with trio.move_on_after(CLOSING / 2):
+            while self._drain is not None and self._drain.client is not None:
+                await self._changes.park()
 
     async def _keep_drain(self) -> None:
         if self._drain is not None and self._broker.at is not None:
-            at = (self._broker.at,)
+            at = self._broker.at
+            # Some brokers have but one connection of a name.
+            at = replace(at, container_id=f"{at.container_id}-consuming")
             try:
-                await self._drain.keep(self._serve_apart, self._has_started, self._is_starting, at)
+                await self._drain.keep(
+                    self._serve_apart, self._drain_retries, self._is_starting, (at,)
+                )
             except AmqpError as error:
                 raise _RefusedError("the connection for consuming", error) from None
         await trio.sleep_forever()
+
+    def _drain_retries(self) -> None:
+        self._drain_is_late = True
+        self._changed()
 
     async def _serve_apart(self, client: Client) -> None:
         await together(
@@ -247,7 +256,11 @@ class AmqpGateway:
         )
 
     async def _start_when_active(self) -> None:
-        await self.wait_active()
+        while any(
+            route.error is not None and not (self._drain_is_late and route in self._apart)
+            for route in self._routes
+        ):
+            await self._changes.park()
         self._has_started()
         await trio.sleep_forever()
 

@@ -289,7 +289,8 @@ class GatewayChecker:
         except TemplateError:
             return
         if fixed and (spec.exchange or spec.address):
-            objection = guard.topic(fixed)
+            allows = guard.binding if spec.kind == "in" else guard.topic
+            objection = allows(fixed)
         elif fixed and not spec.queue:
             objection = guard.target(Target("", fixed))
         else:

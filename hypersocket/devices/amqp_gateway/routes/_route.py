@@ -345,6 +345,8 @@ class Route(ABC):
             return to.address == spec.address
         if to.exchange == "":
             return not spec.exchange and to.routing_key in {spec.queue, spec.routing_key}
+        if spec.kind == "topics" and spec.socket.type == "XPUB":
+            return to.exchange == spec.exchange  # by whatever key: it may be bound to all of them
         return to.exchange == spec.exchange and to.routing_key in {"", spec.routing_key}
 
     def make_socket(self, given: RouteSocket) -> Socket:

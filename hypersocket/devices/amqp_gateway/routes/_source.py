@@ -55,7 +55,8 @@ class Source:
         objection = (
             (spec.address and guard.address(spec.address))
             or (spec.queue and guard.queue(spec.queue))
-            or (spec.exchange and (guard.exchange(spec.exchange) or guard.topic(spec.routing_key)))
+            or (spec.exchange and guard.exchange(spec.exchange))
+            or (spec.exchange and guard.binding(spec.routing_key))
         )
         if objection:
             raise GatewayError(f"route {spec.name}: {objection}")

@@ -204,6 +204,9 @@ class Topics(Route):
 
     async def _publish_one(self, delivery: Delivery) -> None:
         try:
+            # What is bound may bring more than was allowed: `#` stands for no word at all, too.
+            if objection := self.guard.topic(delivery.target.routing_key):
+                raise Unfit("policy", objection)
             message = self._unpacker.unpack(delivery)
         except Unfit as error:
             if error.reason == "looped":
