@@ -24,7 +24,7 @@ PYTEST_ARGS  ?=
 FUZZ_SECONDS ?= 60
 FUZZERS      := $(wildcard fuzz/fuzz_*.py)
 BENCH_ARGS   ?= --output docs/benchmarks
-BENCH_SHORT  := hypersocket,pyzmq,libzmq,bare,shovel,pika,proton,bare-amqp
+BENCH_SHORT  := hypersocket,pyzmq,libzmq,bare,shovel,pika,proton,bare-amqp,bare-relay
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
