@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -17,12 +17,21 @@ from hypersocket.amqp import (
     ConnectionLost,
     Declaration,
     Outcome,
+    Properties,
     Publication,
     Result,
     Subscription,
     Target,
 )
-from hypersocket.devices.amqp_gateway._client import BrokerAddress, Delivery, OnSettled, Receiver
+from hypersocket.devices.amqp_gateway._client import (
+    BrokerAddress,
+    Connect,
+    Delivery,
+    OnSettled,
+    Receiver,
+)
+from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
+from hypersocket.devices.amqp_gateway._spec import BrokerSpec, GatewaySpec, RouteSpec
 
 UNKNOWN = Outcome(Result.UNKNOWN)
 
@@ -37,14 +46,17 @@ class Broker:
         consumers: how many were opened and not closed.
         queue: what consumers get: bodies, and whether they were given to somebody before.
         stored: what was confirmed, in order.
-        verdict: what becomes of a publication; None to say nothing yet; an error ends the channel.
+        verdict: what becomes of a publication; None to say nothing yet; an error ends the channel,
+            or the connection.
+        properties: what is said of a message, by its body.
     """
 
     def __init__(self) -> None:
         self.refusals: list[AmqpError] = []
         self.attempts: list[float] = []
         self.stored: list[bytes] = []
-        self.verdict: Callable[[Publication], Outcome | ChannelLost | None] = lambda _: CONFIRMED
+        self.verdict: Callable[[Publication], Outcome | AmqpError | None] = lambda _: CONFIRMED
+        self.properties: Callable[[bytes], Properties] = lambda _: NO_PROPERTIES
         self.client: MemoryClient | None = None
         self.queue: deque[tuple[bytes, bool]] = deque()
         self.queued = trio.lowlevel.ParkingLot()
@@ -74,6 +86,28 @@ class Broker:
             yield client
         finally:
             client.lose(ConnectionLost("it was closed", temporary=True))
+
+
+def gateway(broker: Broker, *routes: RouteSpec, addresses: int = 1, **changes: Any) -> AmqpGateway:
+    """A gateway to this broker, not yet running."""
+    where = BrokerSpec(
+        addresses=tuple(BrokerAddress(host="h", port=1 + at) for at in range(addresses))
+    )
+    spec = GatewaySpec(name="gw", broker=where, routes=routes, **changes)
+    return AmqpGateway(spec, connect=cast("Connect", broker.connect))
+
+
+@asynccontextmanager
+async def running(made: AmqpGateway) -> AsyncGenerator[AmqpGateway, None]:
+    """Run it, and cancel it at the end if it still runs."""
+
+    async def run(task_status: trio.TaskStatus[AmqpGateway]) -> None:
+        await made.run(task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)
+        yield made
+        nursery.cancel_scope.cancel()
 
 
 class MemoryClient:
@@ -115,11 +149,11 @@ class MemoryClient:
 
     async def open_sender(self, on_settled: OnSettled, **_: Any) -> MemorySender:
         await trio.lowlevel.checkpoint()
-        sender = MemorySender(self._broker, on_settled)
+        sender = MemorySender(self._broker, self, on_settled)
         self._senders.append(sender)
         return sender
 
-    async def open_receiver(self, subscription: Subscription) -> Receiver:
+    async def open_receiver(self, subscription: Subscription, **_: Any) -> Receiver:
         await trio.lowlevel.checkpoint()
         return MemoryReceiver(self._broker, subscription)
 
@@ -129,10 +163,10 @@ class MemoryDelivery:
 
     target = Target()
     delivery_count = None
-    properties = NO_PROPERTIES
 
-    def __init__(self, body: bytes, *, redelivered: bool) -> None:
+    def __init__(self, body: bytes, properties: Properties, *, redelivered: bool) -> None:
         self.body = body
+        self.properties = properties
         self.redelivered = redelivered
 
 
@@ -159,7 +193,8 @@ class MemoryReceiver:
         while not self._broker.queue or self.unsettled >= self._credit:
             await self._broker.queued.park()
         body, redelivered = self._broker.queue.popleft()
-        delivery = MemoryDelivery(body, redelivered=redelivered)
+        said = self._broker.properties(body)
+        delivery = MemoryDelivery(body, said, redelivered=redelivered)
         if not self._settled:
             self._held.append(delivery)
         return [delivery]
@@ -189,10 +224,11 @@ class MemoryReceiver:
 class MemorySender:
     """One channel."""
 
-    def __init__(self, broker: Broker, on_settled: OnSettled) -> None:
+    def __init__(self, broker: Broker, client: MemoryClient, on_settled: OnSettled) -> None:
         self.taken = 0
         self.waiting: list[Publication] = []
         self._broker = broker
+        self._client = client
         self._on_settled = on_settled
         self._error: AmqpError | None = None
         self._changed = trio.lowlevel.ParkingLot()
@@ -208,7 +244,9 @@ class MemorySender:
             self.taken += 1
             self.waiting.append(one)
             verdict = self._broker.verdict(one)
-            if isinstance(verdict, ChannelLost):
+            if isinstance(verdict, ConnectionLost):
+                self._client.lose(verdict)
+            elif isinstance(verdict, AmqpError):
                 self.end(verdict)
             elif verdict is not None:
                 self.waiting.remove(one)

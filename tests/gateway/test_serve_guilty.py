@@ -1,4 +1,4 @@
-"""Serve: an answer for which the broker ends a channel ends nothing but itself."""
+"""Serve: an answer for which the broker ends a channel or connection ends nothing but itself."""
 
 # ruff: noqa: SIM117 - the gateway outside, and inside of it who talks to it
 
@@ -6,22 +6,39 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import proton
 import pytest
 import trio
 from proton import Message
+from trio.testing import MockClock
 
 import hypersocket as hs
-from hypersocket.amqp import Properties, Queue
+from hypersocket.amqp import (
+    CONFIRMED,
+    NO_PROPERTIES,
+    AmqpError,
+    ConnectionLost,
+    Outcome,
+    Properties,
+    Publication,
+    Queue,
+)
 from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
-from hypersocket.devices.amqp_gateway._spec import DeadLetters, RouteSpec
-from hypersocket.devices.amqp_gateway.routes import _replies
+from hypersocket.devices.amqp_gateway._spec import (
+    DeadLetters,
+    RouteSocket,
+    RouteSpec,
+)
+from hypersocket.devices.amqp_gateway.routes import _recurring, _replies
+from hypersocket.devices.amqp_gateway.routes._recurring import Recurring
 
 from ..amqp.v10.peer import Peer
 from ..brokers.rabbitmq import RabbitMQ
-from . import worlds10
+from . import memory_client, worlds10
+from .memory_client import Broker, MemoryDelivery
 from .worlds import Amqp, amqp, at, depth, gateway, running, until, where
 
 DEAD = DeadLetters(exchange="", routing_key="dead")
@@ -81,6 +98,137 @@ async def test_an_answer_for_which_the_channel_is_ended_holds_up_no_other(
             assert gw.stats().reconnects == 0
     assert answers == {b"%d" % at for at in range(20) if at != 7}
     assert await depth(rabbitmq, "rpc") == (0, 0)
+
+
+async def test_an_answer_for_which_the_connection_is_ended_is_found_by_its_request(
+    rabbitmq: RabbitMQ,
+) -> None:
+    """RabbitMQ cannot go on when it reads a direct reply-to that it has not made: 541."""
+    async with amqp(rabbitmq) as peer:
+        async with running(gateway(rabbitmq, serve(), declare=QUEUES)) as gw:
+            async with trio.open_nursery() as nursery:
+                await ask(peer, *(b"%d" % at for at in range(10)))
+                said = Properties(reply_to="amq.rabbitmq.reply-to.made.up", correlation_id="bad")
+                await peer.put("rpc", b"bad", properties=said)
+                await ask(peer, *(b"%d" % at for at in range(10, 20)))
+                for _ in range(3):
+                    nursery.start_soon(work, where(gw, "serve"))
+                [dead] = await peer.take("dead", 1)
+                answers: set[bytes] = set()
+                while len(answers) < 20:  # some may come twice
+                    answers |= {*await peer.bodies("answers", 1)}
+                await until(lambda: gw.stats().routes[0].pending == 0)
+                reconnects = gw.stats().reconnects
+                await ask(peer, b"after")
+                while b"after" not in answers:
+                    answers |= {*await peer.bodies("answers", 1)}
+                nursery.cancel_scope.cancel()
+            [stats] = gw.stats().routes
+            assert (stats.rejected, stats.dead_lettered, stats.dropped) == (1, 1, 0)
+            assert gw.stats().reconnects == reconnects
+    assert (dead.body, dead.properties.headers["x-hypersocket-reason"]) == (b"bad", "rejected")
+    assert "541 INTERNAL_ERROR" in dead.properties.headers["x-hypersocket-reason-text"]
+    assert await depth(rabbitmq, "rpc") == (0, 0)
+
+
+# --- a broker in memory ----------------------------------------------------------------------
+
+WORK = "inproc://work"
+CRASH = ConnectionLost("a crash", condition="541", temporary=True)
+
+
+def crashing(*bad: bytes) -> Broker:
+    """A broker that ends the connection of whoever publishes such a body."""
+    broker = Broker()
+    broker.properties = lambda body: Properties(reply_to="answers", correlation_id=body.decode())
+    broker.verdict = lambda one: CRASH if one.body in bad else CONFIRMED
+    return broker
+
+
+async def test_a_guilty_answer_is_found_however_many_others_there_are(
+    autojump_clock: MockClock,
+) -> None:
+    """Others come before it at each connection, and go on their way."""
+    broker = crashing(b"bad", b"worse")
+
+    async def others() -> None:
+        for number in range(2000):
+            broker.put(b"%d" % number)
+            await trio.sleep(0.05)
+
+    broker.put(b"bad", b"x", b"worse")
+    async with serving(broker, prefetch=20) as gw, trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await trio.sleep(200)
+        [stats] = gw.stats().routes
+        assert stats.drops == {"rejected": 2}
+        assert (stats.rejected, stats.pending, stats.error) == (2, 0, "")
+        nursery.cancel_scope.cancel()
+    assert not broker.queue
+    assert {*broker.stored} == {b"x", *(b"%d" % number for number in range(2000))}
+
+
+def test_a_request_that_looks_like_a_guilty_one_is_innocent() -> None:
+    """It may have no names of its own; but the broker has given it to nobody before."""
+    recurring, error = Recurring(), CRASH
+    said = Properties(reply_to="answers")
+    for _ in range(3):
+        assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == ""
+        recurring.ended(error, MemoryDelivery(b"x", said, redelivered=True), [])
+    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == "a crash"
+    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=False)) == ""
+    assert recurring.verdict(MemoryDelivery(b"y", said, redelivered=True)) == ""
+    other = replace(said, message_id="another")
+    assert recurring.verdict(MemoryDelivery(b"x", other, redelivered=True)) == ""
+    recurring.cleared(MemoryDelivery(b"x", said, redelivered=True))
+    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == ""
+
+
+def test_what_is_remembered_of_requests_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may have been given them, and nothing more is heard of them here."""
+    monkeypatch.setattr(_recurring, "MOST", 10)
+    recurring, error = Recurring(), CRASH
+    requests = [MemoryDelivery(b"%d" % at, NO_PROPERTIES, redelivered=True) for at in range(20)]
+    for one in requests:
+        for _ in range(3):
+            recurring.ended(error, one, [])
+    recurring.ended(error, None, requests)
+    assert [bool(recurring.verdict(one)) for one in requests] == [False] * 10 + [True] * 10
+    assert [recurring.suspects(one) for one in requests] == [False] * 10 + [True] * 10
+
+
+async def test_a_connection_that_ends_for_another_reason_condemns_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    broker, ends = crashing(), 0
+
+    def judge(_: Publication) -> Outcome | AmqpError:
+        nonlocal ends
+        ends += 1
+        reason = ConnectionLost("maintenance", condition="320", temporary=True)
+        return reason if ends < 20 else CONFIRMED
+
+    broker.verdict = judge
+    broker.put(b"x", b"y")
+    async with serving(broker) as gw:
+        await trio.sleep(300)
+        assert gw.stats().routes[0].drops == {}
+    assert {*broker.stored} == {b"x", b"y"}
+
+
+@asynccontextmanager
+async def serving(broker: Broker, **changes: Any) -> AsyncGenerator[AmqpGateway]:
+    """A gateway that serves, with a worker who answers what he is asked."""
+    route = replace(
+        serve(dead_letters=None), socket=RouteSocket(type="DEALER", bind=(WORK,)), **changes
+    )
+    async with (
+        memory_client.running(memory_client.gateway(broker, route)) as gw,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(work, WORK)
+        yield gw
+        nursery.cancel_scope.cancel()
 
 
 # --- AMQP 1.0, by a link for each address ----------------------------------------------------

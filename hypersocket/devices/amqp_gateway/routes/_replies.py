@@ -2,19 +2,28 @@
 
 An answer is not lost with its channel: it goes by the next one, while its request stays the
 broker's. One for which the broker ends the channel is found, as in :mod:`._suspects`, and ends
-nothing but itself.
+nothing but itself; one for which it ends the whole connection, as in :mod:`._recurring`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
-from ....amqp import AmqpError, ChannelLost, NotSupported, Outcome, Publication, Result
-from .._client import Client, Sender
+from ....amqp import (
+    AmqpError,
+    ChannelLost,
+    ConnectionLost,
+    NotSupported,
+    Outcome,
+    Publication,
+    Result,
+)
+from .._client import Client, Delivery, Sender
 from .._tasks import Backoff
+from ._recurring import Recurring
 from ._suspects import STRIKES, Suspects
 
 LINKS = 64
@@ -36,6 +45,10 @@ class Replies:
         on_failing: told why answers do not go, and, with an empty text, that they do again.
         backoff: between channels.
         alone: held while one answer is published alone, to learn whether it is to blame.
+        request_of: which request an answer is for.
+
+    Attributes:
+        recurring: which requests' answers have ended a connection, or may have.
     """
 
     def __init__(
@@ -44,7 +57,10 @@ class Replies:
         on_failing: Callable[[str], None],
         backoff: Backoff,
         alone: trio.Lock,
+        request_of: Callable[[Publication], Delivery],
     ) -> None:
+        self.recurring = Recurring()
+        self._request_of = request_of
         self._on_outcome = on_outcome
         self._on_failing = on_failing
         self._backoff = backoff
@@ -52,6 +68,7 @@ class Replies:
         self._suspects = Suspects[Publication](own_key=False)
         self._waiting: dict[Publication, None] = {}
         self._sent: dict[Publication, None] = {}
+        self._unknown: dict[Publication, None] = {}  # what became of them, and not sent again
         self._tries: dict[Publication, int] = {}  # by links of their own that ended
         self._pausing = False
         self._failing = False
@@ -86,6 +103,24 @@ class Replies:
             ConnectionLost: it does not stand any more.
             ChannelLost: at the beginning, the broker refuses what this needs.
         """
+        self._unknown.clear()
+        self._suspects.begin()
+        try:
+            await self._carry(client, ready)
+        finally:
+            if client.lost is not None:
+                self._judge_end(client.lost)
+
+    def _judge_end(self, error: ConnectionLost) -> None:
+        """The connection has ended, perhaps for what is in one answer."""
+        alone = self._suspects.alone
+        self.recurring.ended(
+            error,
+            self._request_of(alone) if alone is not None and alone in self._unknown else None,
+            map(self._request_of, self._unknown),
+        )
+
+    async def _carry(self, client: Client, ready: Callable[[], None]) -> None:
         try:
             sender = await client.open_sender(self._on_settled)
         except (NotSupported, ChannelLost):
@@ -119,10 +154,22 @@ class Replies:
     async def _publish(self, sender: Sender) -> None:
         while True:
             await self._wait()
-            if self._suspects.one_by_one:
-                await self._send_alone(sender)
-            else:
-                await self._send(sender, list(self._waiting))
+            suspects = self._suspects_waiting()
+            if len(suspects) < len(self._waiting):
+                await self._send(sender, [one for one in self._waiting if one not in suspects])
+            if suspects:
+                await sender.wait_settled()
+                await self._send_alone(sender, next(iter(suspects)))
+                self._suspects.one_by_one = self._suspects.one_by_one and bool(self._waiting)
+
+    def _suspects_waiting(self) -> Mapping[Publication, None]:
+        """Those that are to go one at a time."""
+        if self._suspects.one_by_one:
+            return self._waiting
+        if not self.recurring.suspected:
+            return {}
+        suspects = self.recurring.suspects
+        return {one: None for one in self._waiting if suspects(self._request_of(one))}
 
     async def _wait(self) -> None:
         while not self._waiting:
@@ -134,6 +181,7 @@ class Replies:
     async def _send(self, sender: Sender, batch: Sequence[Publication]) -> None:
         for one in batch:
             self._waiting.pop(one, None)
+            self._unknown.pop(one, None)
             self._sent[one] = None
         before = sender.taken
         try:
@@ -143,10 +191,9 @@ class Replies:
                 if self._sent.pop(one, one) is None:
                     self._waiting[one] = None
 
-    async def _send_alone(self, sender: Sender) -> None:
+    async def _send_alone(self, sender: Sender, one: Publication) -> None:
         async with self._alone:
-            one = next(iter(self._waiting), None)
-            if one is None:
+            if one not in self._waiting:
                 return  # it was forgotten meanwhile
             before = sender.taken
             try:
@@ -156,7 +203,6 @@ class Replies:
             await sender.wait_settled()
             await sender.send([])  # that raises if the channel has ended
             self._suspects.alone = None
-            self._suspects.one_by_one = bool(self._waiting)
 
     def _judge(self, error: ChannelLost) -> None:
         """The channel has ended, perhaps for what is in one answer."""
@@ -174,8 +220,13 @@ class Replies:
         try:
             while True:
                 await self._wait()
+                suspects = self._suspects_waiting()
                 for one in list(self._waiting):
-                    if one in self._waiting:  # else it was forgotten meanwhile
+                    if one not in self._waiting:
+                        continue  # it was forgotten meanwhile
+                    if one in suspects:
+                        await self._send_alone_to_address(client, one)
+                    else:
                         await self._send_to_address(client, one)
         finally:
             links, self._links = self._links, {}
@@ -183,6 +234,20 @@ class Replies:
                 for sender in links.values():
                     with contextlib.suppress(AmqpError):
                         await sender.aclose()
+
+    async def _send_alone_to_address(self, client: Client, one: Publication) -> None:
+        await self._all_settled()
+        async with self._alone:
+            self._suspects.alone = one
+            await self._send_to_address(client, one)
+            await self._all_settled()
+            self._suspects.alone = None
+
+    async def _all_settled(self) -> None:
+        """Wait, but not for long, for outcomes that are on their way."""
+        with trio.move_on_after(NO_CREDIT):
+            for sender in list(self._links.values()):
+                await sender.wait_settled()
 
     async def _send_to_address(self, client: Client, one: Publication) -> None:
         address = one.target.address
@@ -225,8 +290,10 @@ class Replies:
             return
         if result is Result.FAILED:
             self._pausing = True
-        elif self._by_address:
-            self._count(publications, outcome.reason)
+        else:
+            self._unknown.update(dict.fromkeys(publications))
+            if self._by_address:
+                self._count(publications, outcome.reason)
         # Whoever sends them by what has ended is told so.
         self._again(publications)
 
@@ -247,8 +314,10 @@ class Replies:
         if self._waiting.pop(one, one) is not None and self._sent.pop(one, one) is not None:
             return  # it was forgotten
         self._tries.pop(one, None)
+        self._unknown.pop(one, None)
         self._settled += 1
         self._suspects.cleared([one])
+        self.recurring.cleared(self._request_of(one))
         self._on_outcome(one, outcome)
         if self._failing:
             self._failing = False

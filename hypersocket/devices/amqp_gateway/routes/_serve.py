@@ -5,7 +5,8 @@ or is too slow, the broker gets it back and gives it out again, so it may be car
 so it may be when the connection is lost before the reply was confirmed.
 
 A request without ``reply_to`` is nothing that can be answered: it goes to the dead letters. So
-does a reply that cannot be delivered, and its request is done when they have it.
+does a reply that cannot be delivered, and its request is done when they have it; and so does a
+request whose reply ends the connection again and again.
 """
 
 from __future__ import annotations
@@ -61,7 +62,11 @@ class Serve(Route):
         self._given_back = 0  # when the last receiver was closed
         self._receiver: Receiver | None = None
         self._replies = Replies(
-            self._outcome, self._replies_fail, shared.backoff(), alone=shared.alone
+            self._outcome,
+            self._replies_fail,
+            shared.backoff(),
+            alone=shared.alone,
+            request_of=_request_of,
         )
         self._consuming: trio.CancelScope | None = None
 
@@ -168,6 +173,10 @@ class Serve(Route):
             objection = self.guard.target(_target(self.shared.protocol, delivery))
             if objection:
                 raise Unfit("policy", f"its answer: {objection}")
+            words = self._replies.recurring.verdict(delivery)
+            if words:
+                self.counters.rejected += 1
+                raise Unfit("rejected", f"its answer ends the connection: {words}")
             message = self._unpacker.unpack(delivery)
         except Unfit as error:
             self._bury(receiver, delivery, error)
@@ -185,6 +194,7 @@ class Serve(Route):
 
         def done(_: bool) -> None:
             if receiver is self._receiver:
+                self._replies.recurring.cleared(delivery)
                 receiver.accept([delivery])
                 self.changed()
 
@@ -302,6 +312,12 @@ class Serve(Route):
         if self._consuming is not None:
             self._consuming.cancel()
         await self.until(lambda: not self._held)
+
+
+def _request_of(answer: Publication) -> Delivery:
+    delivery: Delivery
+    _, delivery = answer.context
+    return delivery
 
 
 def _reply_to(delivery: Delivery) -> str:
