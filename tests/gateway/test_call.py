@@ -234,6 +234,30 @@ async def test_a_named_reply_queue_outlives_the_connection(rabbitmq: RabbitMQ) -
             assert await req.recv() == b"after all"
 
 
+async def test_a_reply_that_nothing_bounds_is_not_waited_for_beyond_the_connection(
+    rabbitmq: RabbitMQ,
+) -> None:
+    declare = [Queue(name="rpc", durable=False), Queue(name="replies", durable=False)]
+    made = gateway(rabbitmq, call(reply_queue="replies", timeout=None), declare=declare)
+    async with running(made) as gw, hs.Req(connect=where(gw, "call")) as req:
+        await req.send(b"q")
+        await until(lambda: stats(gw).confirmed == 1)
+        await rabbitmq.ctl("-q", "close_all_connections", "-p", rabbitmq.vhost, "test")
+        error, code, words = await req.recv_multipart()
+        assert (error, code) == (b"hs-error", b"unavailable")
+        assert b"may have been carried out" in words
+        assert stats(gw).pending == 0
+        await until(lambda: gw.stats().reconnects == 1)
+        await gw.wait_active()
+        async with amqp(rabbitmq) as peer:
+            service = Service(peer.client)
+            await service.reply(await service.take_one(), b"too late")
+            await until(lambda: stats(gw).drops == {"late reply": 1})
+            await req.send(b"q")
+            await service.reply(await service.take_one(), b"a")
+            assert await req.recv() == b"a"
+
+
 async def test_requests_without_an_answer_have_a_bound(rabbitmq: RabbitMQ) -> None:
     async with world(rabbitmq, prefetch=3) as (gw, service):
         async with hs.Dealer(connect=where(gw, "call")) as dealer:

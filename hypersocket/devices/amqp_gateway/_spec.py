@@ -106,7 +106,8 @@ class RouteSpec:
         timeout: call: seconds until a request gets an error reply; in with ``ack = "reply"`` and
             serve: seconds until a job is taken back from its worker; None for never.
         reply_queue: call: a named queue for replies (1.0 brokers without dynamic nodes need one);
-            empty for direct reply-to (0-9-1) or a dynamic node (1.0).
+            empty for direct reply-to (0-9-1) or a dynamic node (1.0). With a ``timeout``, replies
+            are waited for there beyond the end of the connection.
         subscribe: topics with XSUB: prefixes that the gateway subscribes to.
         separator: topics: how words of an ØMQ topic are told apart; the broker's is ``"."``.
         max_hops: how many gateways a message may have come through, this one included.

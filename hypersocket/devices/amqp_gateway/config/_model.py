@@ -223,7 +223,8 @@ class RouteTable(Table):
         None,
         min_length=1,
         description="call: the queue, or address, for replies. By default direct reply-to (0-9-1),"
-        " or a dynamic node (1.0), which not every broker has.",
+        " or a dynamic node (1.0), which not every broker has. With a `timeout`, a reply is"
+        " waited for there beyond the end of the connection.",
     )
     subscribe: Several | None = Field(
         None,

@@ -15,8 +15,9 @@ After ``timeout`` and ``unavailable`` the request may have been carried out, or 
 
 When the connection is lost, so are replies to a queue that lasts as long as the connection (direct
 reply-to, dynamic nodes): then ``unavailable`` is told at once. With a ``reply_queue`` a reply can
-still come by the next connection, and is waited for until the timeout. What no connection has
-taken yet is published by the next one.
+still come by the next connection, and is waited for until the timeout; where there is none, nothing
+would ever end the wait for one that was lost, so that ``unavailable`` is told at once, too. What no
+connection has taken yet is published by the next one.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Call(Route):
         self._packer = Packer(spec, shared.name, shared.protocol, self.guard)
         self.check_target(self._packer)
         self._map = PropertyMap(spec, shared.name, shared.protocol)
+        # Whether requests wait for their replies beyond the connection.
+        self._outlasts = bool(spec.reply_queue) and spec.timeout is not None
         self._requests: dict[str, Request] = {}  # in the order of their deadlines
         self._unsent: list[Request] = []
         self._run = secrets.token_hex(4)  # by which late replies are known
@@ -133,7 +136,6 @@ class Call(Route):
 
     async def carry(self, client: Client) -> None:
         """Carry requests and replies over one connection."""
-        lasting = bool(self.spec.reply_queue)
         sender = await client.open_sender(
             self._on_settled,
             address=self._packer.target.address or None,
@@ -148,7 +150,7 @@ class Call(Route):
             self._now = sender if isinstance(sender, PromptSender) else None
             await together(lambda: self._send(sender), lambda: self._receive(where))
         finally:
-            if not lasting:
+            if not self._outlasts:
                 self._lose()
             with trio.move_on_after(1, shield=True):
                 await _close(receiver, sender)
@@ -404,7 +406,7 @@ class Call(Route):
             one: Request = publication.context
             if result is Result.UNKNOWN:
                 one.unknown = True
-                if self.spec.reply_queue:
+                if self._outlasts:
                     continue  # the reply may come by the next connection
             self._fail(one, CODES[result], outcome.reason or result.value)
 
