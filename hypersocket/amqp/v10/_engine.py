@@ -31,6 +31,8 @@ _DELIVERY: int = constants.PN_DELIVERY
 _RELAY = "ANONYMOUS-RELAY"
 _OUTPUT_MAX = 262_144
 
+_UNINVITED = "amqp:link:transfer-limit-exceeded", "a message on a link that was refused"
+
 UNINVITED_MAX = 16
 """Sessions and links that a peer may begin, though nobody here has use for them: each takes memory
 until the peer ends it."""
@@ -282,6 +284,8 @@ class Engine:
                 link = links.get(lib.pn_delivery_link(handle))
                 if link is not None:
                     link.updated(handle)
+                elif lib.pn_delivery_pending(handle):
+                    self.break_off(*_UNINVITED)
             else:
                 handler = self._handlers.get(kind)
                 if handler is not None:
@@ -363,8 +367,10 @@ class Engine:
             link.flowed()
 
     def _link_ended(self, link: Link, error: AmqpError | None) -> None:
+        told = link.lost is not None
         link.ended(error)
-        self.tell(LinkEnded(link, error))
+        if not told:
+            self.tell(LinkEnded(link, error))
 
     def _on_close(self, _: Any) -> None:
         condition = condition_of(lib.pn_connection_remote_condition(self.connection))

@@ -14,7 +14,7 @@ from .._types import (
     ChannelLost,
 )
 from ._conditions import Condition, condition_of
-from ._events import LinkOpened
+from ._events import LinkEnded, LinkOpened
 from ._proton import chars, constants, lib
 
 if TYPE_CHECKING:
@@ -63,6 +63,14 @@ class Link:
         self.is_open = False
         lib.pn_link_close(self._link)
 
+    def _give_up(self, error: AmqpError) -> None:
+        """Detach for something that the peer has done. What it sends until it answers is late."""
+        self._closing = True
+        self.is_open = False
+        self.lost = error
+        lib.pn_link_close(self._link)
+        self._engine.tell(LinkEnded(self, error))
+
     def opened(self) -> None:
         """The peer attached its end. A null terminus announces that it will detach (2.6.3)."""
         if self.is_open or not self.alive:
@@ -99,7 +107,7 @@ class Link:
         del self._engine.links[self._link]
         link, self._link = self._link, None
         self.is_open = False
-        self.lost = error
+        self.lost = self.lost or error
         lib.pn_link_close(link)
         lib.pn_link_free(link)
         lib.pn_session_close(self._session)

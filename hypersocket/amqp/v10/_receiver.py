@@ -9,7 +9,7 @@ from .._types import AmqpError, ChannelLost, Subscription
 from . import _codec
 from ._codec import is_map
 from ._delivery import Delivery
-from ._events import LinkEnded, Received
+from ._events import Received
 from ._links import Link
 from ._proton import chars, constants, encoded, ffi, fill, lib, text
 
@@ -48,7 +48,8 @@ class ReceiverLink(Link):
         self.undecodable = 0
         self._settled = subscription.settled
         self._owed = 0
-        self._late = 0  # messages that came after we had closed the link
+        # What came after we had closed the link: messages, and the bytes of whatever it was.
+        self._late = self._late_bytes = 0
         self._window = max(0, subscription.credit)
         self._inbox: list[Delivery] = []
         self._partial = bytearray()
@@ -163,12 +164,31 @@ class ReceiverLink(Link):
             return
         if not self.alive:
             self._late += not lib.pn_delivery_partial(handle)
+            self._late_bytes += self._discard()
         if self.unsettled + self._late > 2 * self._window + SURPLUS:
             text = f"over {2 * self._window + SURPLUS} messages on the link {self._wanted}"
             self._engine.break_off(_TOO_MANY, f"{text}, with credit for {self._window}")
-            return
-        if not self.alive or not lib.pn_delivery_readable(handle):
-            return
+        elif self._late_bytes > MESSAGE_MAX:
+            text = f"over {MESSAGE_MAX} bytes on the link {self._wanted}, which was ended"
+            self._engine.break_off(_TOO_BIG, text)
+        elif self.alive and lib.pn_delivery_readable(handle):
+            self._readable(handle)
+
+    def _discard(self) -> int:
+        """Take what came, and look at nothing of it; returns how many bytes it was."""
+        count = 0
+        while (handle := lib.pn_link_current(self._link)) != ffi.NULL:
+            size: int = lib.pn_delivery_pending(handle)
+            if size:
+                lib.pn_link_recv(self._link, ffi.new("char[]", size), size)
+                count += size
+            if lib.pn_delivery_partial(handle):
+                break
+            lib.pn_link_advance(self._link)
+        return count
+
+    def _readable(self, handle: Any) -> None:
+        """Bytes of a delivery came."""
         if lib.pn_delivery_aborted(handle):
             self._partial.clear()
             lib.pn_delivery_settle(handle)
@@ -194,11 +214,13 @@ class ReceiverLink(Link):
         condition = lib.pn_link_condition(self._link)
         lib.pn_condition_set_name(condition, chars(_TOO_BIG))
         lib.pn_condition_set_description(condition, chars(text))
-        error = ChannelLost(
-            f"{self._engine.peer} sent {text} on the link {self._wanted}", condition=_TOO_BIG
+        self._give_up(
+            ChannelLost(
+                f"{self._engine.peer} sent {text} on the link {self._wanted}", condition=_TOO_BIG
+            )
         )
-        self.ended(error)
-        self._engine.tell(LinkEnded(self, error))
+        self._keep_settled()
+        self._late_bytes += self._discard()
 
     def _read(self, handle: Any) -> bytes | None:
         """The whole message, or None as long as there is more to come, or if it is too big."""

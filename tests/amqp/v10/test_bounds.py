@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from hypersocket.amqp import ChannelLost, ConnectionLost, Subscription
-from hypersocket.amqp.v10 import Ended, Engine, LinkEnded, Received, _codec, _engine, _receiver
+from hypersocket.amqp.v10 import (
+    Ended,
+    Engine,
+    Event,
+    LinkEnded,
+    Received,
+    ReceiverLink,
+    _codec,
+    _engine,
+    _receiver,
+)
+from hypersocket.amqp.v10._proton import lib
 
 from .engines import data, opened, receiver
 from .peer import Peer, pump
@@ -67,16 +78,19 @@ def test_a_message_as_big_as_is_allowed_comes_whole(monkeypatch: pytest.MonkeyPa
 # --- what a peer has no business to do --------------------------------------------------------
 
 
-def transfer(number: int, *, settled: bool) -> bytes:
-    """A message on a peer's first session and link; proton itself heeds credit."""
+def transfer(
+    number: int, *, settled: bool, size: int = 1, more: bool = False, handle: int = 0
+) -> bytes:
+    """A message, or a part of it, on a peer's first session; proton itself heeds credit."""
     fields = [
-        _codec.encode_uint(0),
+        _codec.encode_uint(handle),
         _codec.encode_uint(number),
         _codec.encode_binary(b"%d" % number),
         _codec.encode_uint(0),
         _codec.encode(settled),
+        _codec.encode(more),
     ]
-    body = b"\x00\x53\x14" + _codec.encode_list(fields) + data(b"x")
+    body = b"\x00\x53\x14" + _codec.encode_list(fields) + data(b"x" * size)
     return struct.pack(">IBBH", 8 + len(body), 2, 0, 0) + body
 
 
@@ -115,6 +129,85 @@ def test_messages_for_a_closed_link_end_the_connection_in_the_end() -> None:
     for number in range(2 * 10 + _receiver.SURPLUS + 2):
         engine.receive(transfer(number, settled=False), 1.0)
     assert broken_off(engine, peer).condition == "amqp:link:transfer-limit-exceeded"
+
+
+def kept(link: ReceiverLink) -> int:
+    """Bytes that the engine keeps of what came on a link."""
+    count: int = lib.pn_session_incoming_bytes(link._session)
+    return count
+
+
+@pytest.mark.parametrize("why", ["it sent too much", "nobody wants more"])
+@pytest.mark.parametrize("more", [True, False])
+def test_bytes_for_a_link_that_was_ended_are_not_kept_and_end_the_connection_in_the_end(
+    why: str, more: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer need not answer a detach; nor does it have to end its message."""
+    monkeypatch.setattr(_receiver, "MESSAGE_MAX", 10_000)
+    peer = Peer()
+    engine = opened(peer)
+    link, other = receiver(engine, peer, credit=10), receiver(engine, peer)
+    engine.receive(transfer(0, settled=False, size=4_000, more=True), 1.0)
+    if why == "nobody wants more":
+        link.close()
+    else:
+        engine.receive(transfer(0, settled=False, size=4_000, more=True), 1.0)
+        assert kept(link) == 0
+        engine.receive(transfer(0, settled=False, size=4_000, more=True), 1.0)
+        (ended,) = engine.events()
+        assert isinstance(ended, LinkEnded)
+        assert ended.error is link.lost
+        assert kept(link) == 0
+    sent, number = 0, 0
+    happened: list[Event] = []
+    while not any(isinstance(one, Ended) for one in happened):
+        assert happened == []
+        assert other.is_open
+        engine.receive(transfer(number, settled=False, size=1_000, more=more), 1.0)
+        happened = engine.events()
+        number += not more
+        assert kept(link) == 0
+        sent += 1_000
+        assert sent < 20_000
+    assert sent > 5_000
+    pump(engine, peer)
+    assert peer.connection.remote_condition.name == "amqp:link:message-size-exceeded"
+    assert isinstance(other.lost, ConnectionLost)
+    assert "bytes on the link from 'node', which was ended" in str(other.lost)
+
+
+def test_the_rest_of_a_message_that_is_too_big_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was on its way before the peer knew; the link's end is told once."""
+    monkeypatch.setattr(_receiver, "MESSAGE_MAX", 10_000)
+    peer = Peer()
+    engine = opened(peer)
+    link, other = receiver(engine, peer), receiver(engine, peer)
+    for _ in range(3):
+        engine.receive(transfer(0, settled=False, size=4_000, more=True), 1.0)
+    engine.receive(transfer(0, settled=False, size=1_000), 1.0)
+    error = link.lost
+    assert isinstance(error, ChannelLost)
+    pump(engine, peer)
+    assert [type(one) for one in engine.events()] == [LinkEnded]
+    assert not link.attached
+    assert link.lost is error
+    assert other.is_open
+
+
+def test_a_message_on_a_link_that_was_refused_ends_the_connection() -> None:
+    """It had no credit for it, and nobody would ever take it."""
+    peer = Peer()
+    engine = opened(peer)
+    link = receiver(engine, peer)
+    peer.links[0].session.sender("its own").open()
+    engine.receive(peer.data(), 1.0)  # and it does not wait for what it is told
+    assert link.is_open
+    engine.receive(transfer(0, settled=True, handle=1), 1.0)
+    error = broken_off(engine, peer)
+    assert error.condition == "amqp:link:transfer-limit-exceeded"
+    assert "on a link that was refused" in str(error)
 
 
 @pytest.mark.parametrize("what", ["sessions", "links"])
