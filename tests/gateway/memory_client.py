@@ -41,7 +41,13 @@ class Broker:
 
     Attributes:
         refusals: what the next attempts to connect raise, in order.
+        on_connect: called at each attempt, and may raise.
         attempts: when there were attempts to connect.
+        closing: seconds that a connection takes to be closed in good order.
+        clients: all connections that there were, in the order of their making.
+        client: the last one.
+        on_declare: called when a connection declares something, or looks for it, and may raise.
+        declaring: seconds that this takes.
         cancels: how the next consumers are ended by the broker, their channels going on.
         consumers: how many were opened and not closed.
         queue: what consumers get: bodies, and whether they were given to somebody before.
@@ -57,11 +63,19 @@ class Broker:
         self.stored: list[bytes] = []
         self.verdict: Callable[[Publication], Outcome | AmqpError | None] = lambda _: CONFIRMED
         self.properties: Callable[[bytes], Properties] = lambda _: NO_PROPERTIES
-        self.client: MemoryClient | None = None
+        self.on_connect: Callable[[BrokerAddress], None] = lambda _: None
+        self.closing = 0.0
+        self.clients: list[MemoryClient] = []
+        self.on_declare: Callable[[MemoryClient], None] = lambda _: None
+        self.declaring = 0.0
         self.queue: deque[tuple[bytes, bool]] = deque()
         self.queued = trio.lowlevel.ParkingLot()
         self.cancels: list[ChannelLost] = []
         self.consumers = 0
+
+    @property
+    def client(self) -> MemoryClient | None:
+        return self.clients[-1] if self.clients else None
 
     def put(self, *bodies: bytes, redelivered: bool = False) -> None:
         """Into the queue: at the end, or where it was before."""
@@ -76,15 +90,20 @@ class Broker:
         self, address: BrokerAddress, *, on_blocked: object = None
     ) -> AsyncGenerator[MemoryClient, None]:
         """A connection."""
-        del address, on_blocked
+        del on_blocked
         self.attempts.append(trio.current_time())
         await trio.lowlevel.checkpoint()
         if self.refusals:
             raise self.refusals.pop(0)
-        client = self.client = MemoryClient(self)
+        self.on_connect(address)
+        client = MemoryClient(self)
+        self.clients.append(client)
         try:
             yield client
         finally:
+            if client.lost is None:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(self.closing)
             client.lose(ConnectionLost("it was closed", temporary=True))
 
 
@@ -136,9 +155,13 @@ class MemoryClient:
         assert self.lost is not None
         return self.lost
 
+    def abandon(self, reason: str) -> None:
+        self.lose(ConnectionLost(reason, temporary=True))
+
     async def declare(self, declarations: Sequence[Declaration]) -> list[str]:
         del declarations
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self._broker.declaring)
+        self._broker.on_declare(self)
         return []
 
     async def bind(self, binding: object) -> None:

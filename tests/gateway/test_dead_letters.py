@@ -191,8 +191,7 @@ async def test_a_consumer_that_the_broker_cancels_leaves_no_channel_open(
 
 def confirm(broker: Broker) -> None:
     """Say that all that was published and is not settled is taken."""
-    assert broker.client is not None
-    for sender in broker.client._senders:
+    for sender in [one for client in broker.clients for one in client._senders]:
         waiting, sender.waiting = sender.waiting, []
         sender._on_settled(waiting, CONFIRMED)
         sender._changed.unpark_all()
@@ -224,7 +223,8 @@ async def test_a_letter_that_is_on_its_way_when_the_route_begins_anew_is_written
 ) -> None:
     broker, buried = Broker(), grave()
     broker.verdict = lambda _: None
-    client = broker.client = MemoryClient(broker)
+    client = MemoryClient(broker)
+    broker.clients.append(client)
     async with trio.open_nursery() as nursery, trio.open_nursery() as first:
         first.start_soon(buried.carry, cast("Client", client))
         buried.post(Letter("returned", "", b"m"))

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import trio
 
-from ...amqp import AmqpError
+from ...amqp import AmqpError, ConnectionLost
 from ._client import BrokerAddress, Client, Connect, ProtocolName
 from ._spec import BrokerSpec
 from ._tasks import Backoff, together
@@ -31,6 +31,7 @@ class Broker:
         connect: opens a connection.
         backoff: between rounds through the addresses.
         on_change: called when something of the attributes has changed.
+        on_lost: called when a connection has ended by itself, before all that it carried is ended.
 
     Attributes:
         client: the connection; None while there is none.
@@ -50,6 +51,7 @@ class Broker:
         connect: Connect,
         backoff: Backoff,
         on_change: Callable[[], None],
+        on_lost: Callable[[ConnectionLost], None] = lambda _: None,
     ) -> None:
         self.client: Client | None = None
         self.at: BrokerAddress | None = None
@@ -63,8 +65,10 @@ class Broker:
         self._connect = connect
         self._backoff = backoff
         self._on_change = on_change
+        self._on_lost = on_lost
         self._told = ""
         self._stood = False  # since `keep` was called
+        self._cut = False
 
     @property
     def address(self) -> str:
@@ -76,31 +80,35 @@ class Broker:
         retries: Callable[[], None],
         starting: Callable[[], bool],
         addresses: Sequence[BrokerAddress] = (),
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Connect, declare, and serve, again and again.
 
         Args:
             serve: carries messages over a connection; when it returns, this does.
-            retries: called when a round through the addresses came to nothing, but another one
-                may not.
+            retries: called when a round through the addresses came to nothing, or a connection
+                did not last, and the next one may.
             starting: whether a lasting error is to be raised, and not to be tried again.
             addresses: tried in turn, in place of the spec's.
+            check: called when a connection has ended, and may raise instead of another one.
 
         Raises:
             AmqpError: a round came to nothing while starting, and trying again cannot help.
         """
         addresses = addresses or self._spec.addresses
-        self._stood, self.error = False, NOT_TRIED
+        self._stood, self._cut, self.error = False, False, NOT_TRIED
         while True:
             lasting: list[AmqpError] = []
             for address in addresses:
                 stood = await self._attempt(address, serve, lasting, starting)
                 if stood is None:
                     return
+                check()
                 if stood:
+                    retries()
                     break  # it was there: begin with the first address again, at once
             else:
-                if len(lasting) == len(addresses) and starting():
+                if len(lasting) == len(addresses):
                     raise lasting[0]
                 retries()
                 await trio.sleep(self._backoff.next())
@@ -121,22 +129,35 @@ class Broker:
                     await client.declare(self._spec.declare)
                 since = trio.current_time()
                 self._stands(client)
-                await together(lambda: serve(client), lambda: _lose(client))
+                await together(lambda: serve(client), lambda: self._lose(client))
         except AmqpError as error:
             lasts = not error.temporary or _is_unknown_host(error)
-            self._fell(error, raised=starting() and lasts)
+            raised = starting() and lasts
+            self._fell(error, raised=raised)
+            if raised:
+                lasting.append(error)  # however long it took the broker to say so
+                return False
             # One that ends as soon as it stands is not to be made in haste again and again.
             if since is not None and trio.current_time() - since >= self._backoff.current:
                 self._backoff.reset()
                 return True
-            if lasts:
-                lasting.append(error)
             return False
         except BaseException:
             self._gone("the gateway has closed it")
             raise
         self._gone("the gateway has closed it")
         return None
+
+    async def _lose(self, client: Client) -> None:
+        error = await client.wait_lost()
+        self._on_lost(error)
+        raise error
+
+    def cut(self, reason: str) -> None:
+        """End the connection, if there is one, without a word to the broker."""
+        if self.client is not None:
+            self._cut = True
+            self.client.abandon(reason)
 
     def _stands(self, client: Client) -> None:
         self.client = client
@@ -156,7 +177,7 @@ class Broker:
             self._told = self.error
             what = "lost the connection to" if lost else "there is no connection to"
             # Who starts the gateway is told by the exception, unless another address helps.
-            level = logging.INFO if raised else logging.WARNING
+            level = logging.INFO if raised or self._cut else logging.WARNING
             text = "%s: %s the broker at %s: %s"
             logger.log(level, text, self._label, what, self.address, self.error)
 
@@ -176,10 +197,6 @@ class Broker:
         else:
             logger.info("%s: the broker takes messages again", self._label)
         self._on_change()
-
-
-async def _lose(client: Client) -> None:
-    raise await client.wait_lost()
 
 
 def _is_unknown_host(error: BaseException | None) -> bool:

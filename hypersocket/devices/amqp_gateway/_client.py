@@ -287,6 +287,16 @@ class Client(Protocol):
         """Wait until the connection has ended."""
         ...
 
+    def abandon(self, reason: str) -> None:
+        """End the connection here and now, and tell the broker nothing: nobody may be there.
+
+        It is lost when this returns, if it was not before, and leaving its context takes no time.
+
+        Args:
+            reason: why, for the error.
+        """
+        ...
+
 
 class Connect(Protocol):
     """What opens a connection: ``async with connect(address) as client``.

@@ -49,7 +49,9 @@ class Connections:
         self._routes = routes
         self._changes = changes
         self._apart = _routes_apart(spec, routes)
-        self._first = Broker(spec, label, connect, backoff(), self._changed)
+        self._first = Broker(
+            spec, label, connect, backoff(), self._changed, on_lost=self._lost_first
+        )
         self._second: Broker | None = None
         if self._apart:
             label = f"{label}, consuming"
@@ -57,6 +59,7 @@ class Connections:
         self._second_is_late = False
         self._backoffs = {route: backoff() for route in routes}
         self._started: Callable[[], None] | None = None  # until it has been called
+        self._refused: _RefusedError | None = None  # at the start
         self._settled = trio.Event()
 
     # What there is to tell
@@ -100,7 +103,9 @@ class Connections:
         """
         self._started = started
         try:
-            await self._first.keep(self._serve, self._has_started, self._is_starting)
+            await self._first.keep(
+                self._serve, self._has_started, self._is_starting, check=self._check
+            )
         except _RefusedError as refused:
             raise refused.error from None
         await trio.sleep_forever()  # whoever closes them sees to the end
@@ -117,6 +122,20 @@ class Connections:
 
     def _is_starting(self) -> bool:
         return self._started is not None
+
+    def _is_starting_second(self) -> bool:
+        # What it is told first decides, and not how soon the first one carries its routes.
+        return self._is_starting() and not self._second_is_late
+
+    def _check(self) -> None:
+        """Raise what was refused for good, even where the connection was lost meanwhile."""
+        if self._refused is not None and self._is_starting():
+            raise self._refused
+
+    def _refuse(self, who: str, error: AmqpError) -> _RefusedError:
+        if self._refused is None:
+            self._refused = _RefusedError(who, error)
+        return self._refused
 
     def _has_started(self) -> None:
         started, self._started = self._started, None
@@ -149,15 +168,20 @@ class Connections:
             at = replace(at, container_id=f"{at.container_id}-consuming")
             try:
                 await self._second.keep(
-                    self._serve_apart, self._second_retries, self._is_starting, (at,)
+                    self._serve_apart, self._second_retries, self._is_starting_second, (at,)
                 )
             except AmqpError as error:
-                raise _RefusedError("the connection for consuming", error) from None
+                raise self._refuse("the connection for consuming", error) from None
         await trio.sleep_forever()
 
     def _second_retries(self) -> None:
         self._second_is_late = True
         self._changed()
+
+    def _lost_first(self, error: ConnectionLost) -> None:
+        """The second goes, too: in good order, where the broker said why, and so is there."""
+        if self._second is not None and not error.condition:
+            self._second.cut("the first connection was lost")
 
     async def _serve_apart(self, client: Client) -> None:
         await together(
@@ -184,11 +208,12 @@ class Connections:
                 route.failed(str(error), tell=False)  # which the broker's log line tells
                 raise
             except AmqpError as error:
-                refused = self._started is not None and not error.temporary
-                refused = refused and not route.searching
+                apart = route in self._apart
+                starting = self._is_starting_second() if apart else self._is_starting()
+                refused = starting and not (error.temporary or route.searching)
                 route.failed(str(error), tell=not (refused or route.searching))
                 if refused:
-                    raise _RefusedError(f"route {route.spec.name}", error) from None
+                    raise self._refuse(f"route {route.spec.name}", error) from None
             else:
                 await trio.sleep_forever()
             self._changed()

@@ -171,7 +171,9 @@ def test_bytes_for_a_link_that_was_ended_are_not_kept_and_end_the_connection_in_
         assert sent < 20_000
     assert sent > 5_000
     pump(engine, peer)
-    assert peer.connection.remote_condition.name == "amqp:link:message-size-exceeded"
+    told = peer.connection.remote_condition
+    assert told is not None
+    assert told.name == "amqp:link:message-size-exceeded"
     assert isinstance(other.lost, ConnectionLost)
     assert "bytes on the link from 'node', which was ended" in str(other.lost)
 

@@ -221,3 +221,24 @@ async def test_a_password_in_clear_is_warned_of(
 )
 def test_loopback_is_told_by_name(host: str, loopback: bool) -> None:
     assert _stream.is_loopback(host) is loopback
+
+
+async def test_a_connection_that_is_given_up_ends_at_once(
+    wired: Wired, autojump_clock: MockClock
+) -> None:
+    """Nobody may be at its other end."""
+    peer = Peer()
+    told = Told()
+    async with wired(peer) as client:
+        sender = await client.open_sender(told, address="node")
+        peer.on_delivery = lambda _: None
+        await sender.send(bodies("x"))
+        await trio.testing.wait_all_tasks_blocked()
+        peer.receive = lambda data: None  # type: ignore[method-assign]
+        before = trio.current_time()
+        client.abandon("its neighbour was lost")
+        assert client.lost is not None
+        assert client.lost.temporary
+        assert "its neighbour was lost" in str(client.lost)
+        assert told.results == [Result.UNKNOWN]
+    assert trio.current_time() == before

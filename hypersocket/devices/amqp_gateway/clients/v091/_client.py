@@ -59,6 +59,10 @@ class BrokerClient:
         assert self._link.lost is not None
         return self._link.lost
 
+    def abandon(self, reason: str) -> None:
+        """End the connection here and now; see the protocol ``Client``."""
+        self._link.give_up(reason)
+
     # --- declaring ---------------------------------------------------------------------
 
     async def declare(self, declarations: Sequence[Declaration]) -> list[str]:

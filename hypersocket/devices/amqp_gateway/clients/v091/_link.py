@@ -366,7 +366,7 @@ class Link:
                 # The broker's reason may still be unread: the reader finds the end by itself.
                 with trio.move_on_after(FLUSH_TIME):
                     await self.ended.wait()
-                self._give_up(str(error.__cause__ or error))
+                self.give_up(str(error.__cause__ or error))
                 break
             self._in_flight = 0
             self._wrote(written)
@@ -396,7 +396,7 @@ class Link:
                 for _ in range(3):
                     await trio.lowlevel.checkpoint()
                 if trio.current_time() >= self._heard + 2 * interval:
-                    self._give_up(f"nothing came for {2 * interval} s, not even a heartbeat")
+                    self.give_up(f"nothing came for {2 * interval} s, not even a heartbeat")
                     return
             now = trio.current_time()
             if now >= self._sent + interval / 2:
@@ -406,7 +406,8 @@ class Link:
                     self.wake()
                 self._sent = now
 
-    def _give_up(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
+        """End it without a word to the broker."""
         self._dispatch(self.connection.eof(reason))
         self._reading.cancel()
 

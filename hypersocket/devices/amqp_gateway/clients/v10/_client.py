@@ -69,6 +69,7 @@ class Client:
         self._flushed = trio.Event()
         self._work = trio.Event()
         self._lost: ConnectionLost | None = None
+        self._abandoned = False
         self._links = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope(shield=True)
 
@@ -99,6 +100,12 @@ class Client:
         await self._ended.wait()
         assert self._lost is not None
         return self._lost
+
+    def abandon(self, reason: str) -> None:
+        """End the connection here and now; see the protocol ``Client``."""
+        self._abandoned = True
+        self._engine.end_of_input(reason)
+        self._dispatch()
 
     async def declare(self, declarations: Sequence[Declaration]) -> list[str]:
         """Nothing can be declared.
@@ -232,7 +239,10 @@ class Client:
 
     async def finish(self, *, in_haste: bool) -> None:
         """Close, and end the tasks. Takes a bounded time, and is not cancelled."""
-        with trio.move_on_after(FLUSH_TIMEOUT if in_haste else CLOSE_TIMEOUT, shield=True):
+        patience = FLUSH_TIMEOUT if in_haste else CLOSE_TIMEOUT
+        if self._abandoned:
+            patience = 0
+        with trio.move_on_after(patience, shield=True):
             self._engine.close()
             self._dispatch()
             self._flushed = trio.Event()

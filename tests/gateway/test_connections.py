@@ -1,0 +1,173 @@
+"""How the gateway's connections begin, end, and are made again, by a broker in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from hypersocket.amqp import AmqpError, ChannelLost, ConnectionLost
+from hypersocket.devices.amqp_gateway._client import BrokerAddress
+from hypersocket.devices.amqp_gateway._spec import RouteSocket, RouteSpec
+
+from .memory_client import Broker, MemoryClient, gateway, running
+
+PASSING = ConnectionLost("it broke", temporary=True)
+FOR_GOOD = ConnectionLost("it may not", condition="403")
+
+OUT = RouteSpec(
+    name="out", kind="out", queue="q", socket=RouteSocket(type="PULL", bind=("inproc://out",))
+)
+IN = RouteSpec(
+    name="in", kind="in", queue="q", socket=RouteSocket(type="PUSH", bind=("inproc://in",))
+)
+
+
+def at_the_second(then: Callable[[], None]) -> Callable[[BrokerAddress], None]:
+    """What is to happen when there is an attempt at the connection for consuming."""
+
+    def on_connect(address: BrokerAddress) -> None:
+        if address.container_id.endswith("-consuming"):
+            then()
+
+    return on_connect
+
+
+# --- the end of the first is the end of the second -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "patience"),
+    [
+        pytest.param("", 0.0, id="nobody says anything, nor will at the second"),
+        pytest.param("320", 5.0, id="the broker says why, and has time for the second"),
+    ],
+)
+async def test_the_next_address_is_tried_when_the_first_is_lost(
+    condition: str,
+    patience: float,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker = Broker()
+    broker.closing = 5.0  # a host that has gone takes no part in that
+    async with running(gateway(broker, OUT, IN, addresses=2)) as gw:
+        await trio.sleep(60)
+        first, _ = broker.clients
+        now = trio.current_time()
+        first.lose(ConnectionLost("it ended", condition=condition, temporary=True))
+        await trio.sleep(30)
+        assert broker.attempts[2] == now + patience
+        assert (gw.stats().connects, gw.stats().reconnects) == (4, 1)
+    told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert not any("consuming" in one for one in told)  # there is one thing to tell
+
+
+# --- the beginning: what is refused for good, and what passes --------------------------------
+
+
+async def test_what_is_refused_for_good_goes_before_what_passes(
+    autojump_clock: MockClock,
+) -> None:
+    """The first connection is lost as the second is refused."""
+    broker = Broker()
+    ends = [True]
+
+    def refuse() -> None:
+        if ends:
+            ends.clear()
+            broker.clients[0].lose(PASSING)
+            raise FOR_GOOD
+
+    broker.on_connect = at_the_second(refuse)
+    words = "the connection for consuming: it may not"
+    with trio.fail_after(100), pytest.raises(ConnectionLost, match=words):
+        await gateway(broker, OUT, IN).run()
+    assert len(broker.attempts) == 2
+
+
+async def test_what_a_route_is_refused_for_good_goes_before_what_passes(
+    autojump_clock: MockClock,
+) -> None:
+    """Its connection is lost, and the other one, too."""
+    broker = Broker()
+    ends = [True]
+
+    def refuse(client: MemoryClient) -> None:
+        if ends and len(broker.clients) == 2 and client is broker.clients[1]:
+            ends.clear()
+            for one in broker.clients:
+                one.lose(PASSING)
+            raise ChannelLost("no such queue", condition="404")
+
+    broker.on_declare = refuse
+    with trio.fail_after(100), pytest.raises(ChannelLost, match="route in: no such queue"):
+        await gateway(broker, OUT, IN).run()
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1, 1.0, 9.0])
+async def test_what_is_refused_for_good_is_so_however_long_it_took(
+    after: float, autojump_clock: MockClock
+) -> None:
+    """The broker ends the first connection while the routes look for what they need."""
+    broker = Broker()
+    broker.declaring = 10.0
+    async with trio.open_nursery() as nursery:
+        made = gateway(broker, OUT, IN)
+
+        async def run() -> None:
+            with pytest.raises(ConnectionLost, match="it may not"):
+                await made.run()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(run)
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(after)
+        broker.clients[0].lose(FOR_GOOD)
+        await trio.sleep(100)
+        pytest.fail("it runs")
+
+
+@pytest.mark.parametrize("declaring", [0.0, 10.0])
+async def test_a_second_that_could_not_be_had_at_first_ends_nothing_later(
+    declaring: float, autojump_clock: MockClock
+) -> None:
+    """However soon the first one carries its routes."""
+    broker = Broker()
+    broker.declaring = declaring
+    ends: list[AmqpError] = [PASSING, FOR_GOOD, FOR_GOOD]
+
+    def refuse() -> None:
+        if ends:
+            raise ends.pop(0)
+
+    broker.on_connect = at_the_second(refuse)
+    with trio.fail_after(60):
+        async with running(gateway(broker, OUT, IN)) as gw:
+            await gw.wait_active()
+            assert not ends
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1, 1.0, 9.0])
+async def test_a_first_that_is_lost_at_once_is_waited_for(
+    after: float, autojump_clock: MockClock
+) -> None:
+    """The gateway has started then, and what it is refused later is told."""
+    broker = Broker()
+    broker.declaring = 10.0
+
+    async def lose() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(after)
+        broker.clients[0].lose(PASSING)
+        broker.refusals = [FOR_GOOD] * 3
+
+    with trio.fail_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lose)
+            async with running(gateway(broker, OUT, IN)) as gw:
+                await gw.wait_active()
+                assert not broker.refusals
