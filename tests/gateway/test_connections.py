@@ -171,3 +171,38 @@ async def test_a_first_that_is_lost_at_once_is_waited_for(
             async with running(gateway(broker, OUT, IN)) as gw:
                 await gw.wait_active()
                 assert not broker.refusals
+
+
+# --- what is told of it -----------------------------------------------------------------------
+
+
+async def test_that_the_broker_is_back_is_told_as_loudly_as_that_it_was_lost(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "hypersocket")
+    broker = Broker()
+    broker.refusals = [PASSING] * 3
+
+    def told(what: str) -> list[str]:
+        return [one.getMessage() for one in caplog.records if what in one.getMessage()]
+
+    async with running(gateway(broker, OUT, IN)) as gw:
+        await gw.wait_active()
+        away = broker.attempts[3] - broker.attempts[0]
+        [line] = told("connected to")
+        assert line == f"gateway gw: connected to the broker at h:1, after {away:.1f} s without it"
+        await trio.sleep(60)
+        now = trio.current_time()
+        broker.refusals = [PASSING] * 5
+        broker.clients[0].lose(PASSING)
+        await trio.sleep(60)
+        away = broker.attempts[-2] - now
+        assert away > 1
+        [_, line] = told("connected to")
+        assert line.endswith(f"at h:1, after {away:.1f} s without it")
+        broker.clients[-1].lose(PASSING)
+        await trio.sleep(60)
+        [_, _, line] = told("connected to")
+        assert (
+            line == "gateway gw, consuming: connected to the broker at h:1, after 0.0 s without it"
+        )

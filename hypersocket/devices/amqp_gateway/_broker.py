@@ -67,6 +67,7 @@ class Broker:
         self._on_change = on_change
         self._on_lost = on_lost
         self._told = ""
+        self._away: float | None = None  # since when, if that was told
         self._stood = False  # since `keep` was called
         self._cut = False
 
@@ -167,7 +168,13 @@ class Broker:
         if self._stood:
             self.reconnects += 1
         self._stood = True
-        logger.info("%s: connected to the broker at %s", self._label, self.address)
+        if self._away is None:
+            logger.info("%s: connected to the broker at %s", self._label, self.address)
+        else:
+            # As loud as what it takes back.
+            away, self._away = trio.current_time() - self._away, None
+            text = "%s: connected to the broker at %s, after %.1f s without it"
+            logger.warning(text, self._label, self.address, away)
         self._on_change()
 
     def _fell(self, error: AmqpError, *, raised: bool) -> None:
@@ -178,6 +185,8 @@ class Broker:
             what = "lost the connection to" if lost else "there is no connection to"
             # Who starts the gateway is told by the exception, unless another address helps.
             level = logging.INFO if raised or self._cut else logging.WARNING
+            if level == logging.WARNING and self._away is None:
+                self._away = trio.current_time()
             text = "%s: %s the broker at %s: %s"
             logger.log(level, text, self._label, what, self.address, self.error)
 
@@ -195,7 +204,7 @@ class Broker:
         if self.blocked:
             logger.warning("%s: the broker takes no messages: %s", self._label, self.blocked)
         else:
-            logger.info("%s: the broker takes messages again", self._label)
+            logger.warning("%s: the broker takes messages again", self._label)
         self._on_change()
 
 

@@ -144,7 +144,7 @@ class Burial:
 
     def _works(self) -> None:
         if self.error:
-            logger.info("%s: dead letters go again", self._label)
+            logger.warning("%s: dead letters go again", self._label)
         self.error = ""
 
     def _fails(self, error: str) -> None:

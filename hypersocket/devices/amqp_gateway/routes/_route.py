@@ -242,7 +242,7 @@ class Route(ABC):
         """All is there: the route carries messages."""
         if self._told:
             self._told = ""
-            logger.info("%s: works again", self.label)
+            logger.warning("%s: works again", self.label)  # as loud as what it takes back
         self.error = None
         self.changed()
         self.shared.on_active()
