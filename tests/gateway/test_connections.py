@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+import hypersocket as hs
 from hypersocket.amqp import AmqpError, ChannelLost, ConnectionLost
 from hypersocket.devices.amqp_gateway._client import BrokerAddress
-from hypersocket.devices.amqp_gateway._spec import RouteSocket, RouteSpec
+from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSocket, RouteSpec
 
 from .memory_client import Broker, MemoryClient, gateway, running
 
@@ -171,6 +173,35 @@ async def test_a_first_that_is_lost_at_once_is_waited_for(
             async with running(gateway(broker, OUT, IN)) as gw:
                 await gw.wait_active()
                 assert not broker.refusals
+
+
+# --- dead letters -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [(), (OUT,)])
+async def test_dead_letters_go_by_the_connection_that_publishes(
+    others: tuple[RouteSpec, ...], autojump_clock: MockClock
+) -> None:
+    broker = Broker()
+    route = replace(IN, dead_letters=DeadLetters(exchange="dlx"), policy=Policy(max_message_size=3))
+    async with (
+        running(gateway(broker, *others, route)) as gw,
+        hs.Pull(connect="inproc://in") as pull,
+    ):
+        broker.put(b"too long", b"m")
+        assert await pull.recv() == b"m"
+        await trio.sleep(1)
+        stats = gw.stats().routes[-1]
+        assert (stats.dead_lettered, stats.confirmed, stats.pending) == (1, 1, 0)
+        assert broker.stored == [b"too long"]
+        publishing, consuming = broker.clients
+        assert publishing._senders
+        assert not consuming._senders
+        broker.put(b"too long, too")
+        publishing.lose(PASSING)
+        await trio.sleep(60)
+        assert {*broker.stored} == {b"too long", b"too long, too"}
+        assert not broker.queue
 
 
 # --- what is told of it -----------------------------------------------------------------------

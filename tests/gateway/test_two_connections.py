@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+import trio
 
 import hypersocket as hs
 from hypersocket.amqp import Queue
-from hypersocket.devices.amqp_gateway._spec import RouteSpec
+from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ
 from .worlds import amqp, at, gateway, running, until, where
@@ -17,6 +21,12 @@ HERE, THERE = Queue(name="here"), Queue(name="there")
 
 OUT = RouteSpec(name="out", kind="out", queue="there", socket=at("PULL"))
 IN = RouteSpec(name="in", kind="in", queue="here", socket=at("PUSH"))
+BURYING = replace(
+    IN,
+    dead_letters=DeadLetters(exchange="", routing_key="there"),
+    policy=Policy(max_message_size=3),
+    prefetch=5,
+)
 TOPICS = RouteSpec(name="topics", kind="topics", exchange="amq.topic", socket=at("XPUB"))
 CALL = RouteSpec(name="call", kind="call", queue="there", socket=at("ROUTER"))
 
@@ -27,6 +37,7 @@ CALL = RouteSpec(name="call", kind="call", queue="there", socket=at("ROUTER"))
         pytest.param([OUT], 1, id="publishing"),
         pytest.param([OUT, CALL], 1, id="publishing, and taking answers"),
         pytest.param([IN, TOPICS], 1, id="taking"),
+        pytest.param([BURYING], 2, id="taking, with dead letters to the broker"),
         pytest.param([OUT, IN], 2, id="both"),
         pytest.param([CALL, TOPICS], 2, id="both, of other kinds"),
     ],
@@ -64,22 +75,37 @@ async def test_a_broker_without_memory_is_emptied(rabbitmq: RabbitMQ) -> None:
         await peer.queue("here")
         await peer.put("here", *bodies)
     few = RouteSpec(name="in", kind="in", queue="here", socket=at("PUSH"), prefetch=5)
-    async with running(gateway(rabbitmq, OUT, few, declare=[HERE, THERE])) as gw:
-        await rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
-        try:
-            async with hs.Push(connect=where(gw, "out")) as push:
-                await push.send(b"held back")
-                await until(lambda: bool(gw.stats().blocked))
-                async with hs.Pull(connect=where(gw, "in")) as pull:
-                    assert [await pull.recv() for _ in bodies] == bodies
-                    await until(lambda: gw.stats().routes[1].confirmed == len(bodies))
-                assert gw.stats().blocked
-                assert gw.stats().routes[0].confirmed == 0
-                await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
-                await until(lambda: gw.stats().routes[0].confirmed == 1)
-                assert not gw.stats().blocked
-        finally:
-            await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+    async with (
+        running(gateway(rabbitmq, OUT, few, declare=[HERE, THERE])) as gw,
+        hs.Push(connect=where(gw, "out")) as push,
+    ):
+        async with without_memory(rabbitmq):
+            await push.send(b"held back")
+            await until(lambda: bool(gw.stats().blocked))
+            async with hs.Pull(connect=where(gw, "in")) as pull:
+                assert [await pull.recv() for _ in bodies] == bodies
+                await until(lambda: gw.stats().routes[1].confirmed == len(bodies))
+            assert gw.stats().blocked
+            assert gw.stats().routes[0].confirmed == 0
+        await until(lambda: gw.stats().routes[0].confirmed == 1)
+        assert not gw.stats().blocked
+
+
+async def test_a_dead_letter_does_not_keep_a_broker_without_memory_from_being_emptied(
+    rabbitmq: RabbitMQ,
+) -> None:
+    """It waits until the broker takes it, and what comes after it goes on."""
+    bodies = [b"%d" % number for number in range(50)]
+    async with amqp(rabbitmq) as peer:
+        await peer.queue("here")
+        await peer.put("here", b"too long", *bodies)
+    async with running(gateway(rabbitmq, BURYING, declare=[HERE, THERE])) as gw:
+        async with without_memory(rabbitmq), hs.Pull(connect=where(gw, "in")) as pull:
+            assert [await pull.recv() for _ in bodies] == bodies
+            await until(lambda: gw.stats().routes[0].confirmed == len(bodies))
+            await until(lambda: bool(gw.stats().blocked))
+            assert gw.stats().routes[0].dead_lettered == 0
+        await until(lambda: gw.stats().routes[0].dead_lettered == 1)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +155,17 @@ async def test_a_second_one_that_is_refused_holds_nobody_else_back(rabbitmq: Rab
                 assert await pull.recv() == b"in"
     finally:
         await limit_connections(rabbitmq, -1)
+
+
+@asynccontextmanager
+async def without_memory(rabbitmq: RabbitMQ) -> AsyncGenerator[None]:
+    """The broker is short of memory, until this is left."""
+    await rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        yield
+    finally:
+        with trio.CancelScope(shield=True):
+            await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
 
 
 async def limit_connections(rabbitmq: RabbitMQ, most: int) -> None:

@@ -24,7 +24,7 @@ class Connections:
 
     A broker that is short of memory reads nothing from a connection that has published, not even
     that something was taken. Routes that only take would give it memory back: so they share no
-    connection with anything that publishes.
+    connection with anything that publishes, be it their own dead letters, which go by the first.
 
     The second comes and goes with the first.
 
@@ -153,6 +153,7 @@ class Connections:
                 for route in self._routes
                 if route not in self._apart
             ),
+            *(partial(route.bury_by, client) for route in self._apart),
         )
 
     async def _until_settled(self) -> None:
@@ -203,7 +204,7 @@ class Connections:
         while True:
             since = trio.current_time()
             try:
-                await route.run(client)
+                await route.run(client, buries=route not in self._apart)
             except ConnectionLost as error:
                 route.failed(str(error), tell=False)  # which the broker's log line tells
                 raise
@@ -227,7 +228,8 @@ def _routes_apart(spec: BrokerSpec, routes: Sequence[Route]) -> tuple[Route, ...
     if any(isinstance(one, Queue) and one.exclusive for one in spec.declare):
         return ()  # nobody may take from that queue but the connection that declares it
     takers = tuple(route for route in routes if not route.publishes)
-    return takers if len(takers) < len(routes) else ()
+    published = len(takers) < len(routes) or any(one.dead_letters.publishes for one in takers)
+    return takers if published else ()
 
 
 def _one_of(texts: Iterable[str]) -> str:

@@ -95,6 +95,11 @@ class Burial:
         self._news = trio.lowlevel.ParkingLot()
 
     @property
+    def publishes(self) -> bool:
+        """Whether they go to the broker."""
+        return self._to is not None and self._to.socket is None
+
+    @property
     def waiting(self) -> int:
         """Letters that are on their way."""
         return len(self._posted) + len(self._sent)
@@ -164,7 +169,7 @@ class Burial:
         Raises:
             ConnectionLost: it does not any more.
         """
-        if self._to is None or self.socket is not None:
+        if not self.publishes:
             await trio.sleep_forever()
         try:
             await self._carry(client)
@@ -217,7 +222,7 @@ class Burial:
             ChannelLost: it is not.
         """
         to = self._to
-        if to is None or self.socket is not None or client.protocol != "0-9-1":
+        if to is None or not self.publishes or client.protocol != "0-9-1":
             return
         if to.exchange:
             await client.declare([Exchange(name=to.exchange, passive=True)])

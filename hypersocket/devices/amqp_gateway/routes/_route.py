@@ -99,7 +99,8 @@ class Route(ABC):
     kind: ClassVar[RouteKind]
 
     publishes: ClassVar[bool] = True
-    """Whether it publishes what it carries. One that does not may publish dead letters."""
+    """Whether it publishes what it carries. Of one that does not, dead letters may go to the broker
+    all the same, by another connection."""
 
     def __init__(self, spec: RouteSpec, shared: Shared) -> None:
         self.spec = spec
@@ -145,8 +146,12 @@ class Route(ABC):
         """
         await self.dead_letters.attend()
 
-    async def run(self, client: Client) -> None:
+    async def run(self, client: Client, *, buries: bool = True) -> None:
         """Carry messages for as long as this client's connection stands.
+
+        Args:
+            client: the connection.
+            buries: whether dead letters go by it, too; otherwise :meth:`bury_by` carries them.
 
         Raises:
             ConnectionLost: it does not any more.
@@ -157,9 +162,20 @@ class Route(ABC):
         self.searching = False
         try:
             await self.dead_letters.look_for_target(client)
-            await together(lambda: self.carry(client), lambda: self.dead_letters.carry(client))
+            if buries:
+                await together(lambda: self.carry(client), lambda: self.bury_by(client))
+            else:
+                await self.carry(client)
         finally:
             self.error = self.error or "it is not connected to the broker"
+
+    async def bury_by(self, client: Client) -> None:
+        """Publish dead letters, as long as this client's connection stands.
+
+        Raises:
+            ConnectionLost: it does not any more.
+        """
+        await self.dead_letters.carry(client)
 
     async def stop(self) -> None:
         """Take nothing more, and return when everything is settled that can be.
