@@ -158,8 +158,9 @@ class Replies:
             if len(suspects) < len(self._waiting):
                 await self._send(sender, [one for one in self._waiting if one not in suspects])
             if suspects:
+                one = next(iter(suspects))
                 await sender.wait_settled()
-                await self._send_alone(sender, next(iter(suspects)))
+                await self._send_alone(sender, one)
                 self._suspects.one_by_one = self._suspects.one_by_one and bool(self._waiting)
 
     def _suspects_waiting(self) -> Mapping[Publication, None]:
