@@ -57,6 +57,10 @@ class Endings:
             )
         if condition.description == "connection aborted":
             return self.silent("")
+        if condition.description == "local-idle-timeout expired":  # which the peer did not say
+            return ConnectionLost(
+                f"the connection to {self._peer} ended: {condition}", temporary=True
+            )
         if condition.name == "amqp:unauthorized-access":
             return self.told(f"takes no login by {self._sasl}", condition)
         # Before it opened, garbage means that this is no AMQP 1.0; later, that bytes went wrong.

@@ -109,6 +109,7 @@ async def test_a_silent_peer_is_found_dead(
         error = await client.wait_lost()
         assert "idle" in str(error)
         assert error.temporary
+        assert error.condition == ""  # which would be the peer's words
         assert told.results == [Result.UNKNOWN]
 
 

@@ -22,6 +22,7 @@ from hypersocket.amqp import (
     Result,
     Subscription,
 )
+from hypersocket.amqp.v10 import _receiver
 from hypersocket.devices.amqp_gateway._client import Client as AnyClient
 
 from .clients import NODE, Told, Wired, bodies, data, deliver, ignore
@@ -313,3 +314,22 @@ async def test_a_filter_that_is_not_applied_is_not_passed_over(
             await client.open_receiver(Subscription(address="node", filter="a = 1"))
         await trio.testing.wait_all_tasks_blocked()
         assert len(peer.detached) == 1
+
+
+async def test_a_link_that_was_given_up_is_closed_at_once(
+    wired: Wired, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The peer has sent a message that is too big, and need not say anything more."""
+    monkeypatch.setattr(_receiver, "MESSAGE_MAX", 1000)
+    peer = Peer()
+    async with wired(peer) as client:
+        receiver = await client.open_receiver(Subscription(address="node"))
+        await trio.testing.wait_all_tasks_blocked()
+        with monkeypatch.context() as silent:
+            silent.setattr(peer, "receive", lambda data: None)
+            deliver(peer, bytes(2000))
+            with pytest.raises(ChannelLost, match="a message of over 1000 bytes"):
+                await receiver.receive()
+            before = trio.current_time()
+            await receiver.aclose()
+            assert trio.current_time() == before

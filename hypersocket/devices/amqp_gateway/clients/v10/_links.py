@@ -38,7 +38,8 @@ class _End:
         self.wake()
         self._kick()
         with trio.move_on_after(DETACH_TIMEOUT):
-            while link.attached:
+            # Of one that was given up for what the peer did, nothing more is expected.
+            while link.attached and link.lost is None:
                 await self._changed.park()
 
 
