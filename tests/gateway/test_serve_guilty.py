@@ -241,10 +241,10 @@ class Asking:
         self._peer = peer
         self._number = 0
 
-    def ask(self, reply_to: str) -> None:
+    def ask(self, reply_to: str, given_out: int = 0) -> None:
         link = next(one for one in self._peer.links if one.is_sender and one.credit)
         self._number += 1
-        asked = Message(body=b"q", inferred=True, reply_to=reply_to)
+        asked = Message(body=b"q", inferred=True, reply_to=reply_to, delivery_count=given_out)
         link.delivery(f"t{self._number}")
         link.stream(asked.encode())
         link.advance()
@@ -294,6 +294,51 @@ async def test_a_link_that_the_peer_has_ended_is_opened_again() -> None:
         await until(lambda: gw.stats().routes[0].confirmed == 2)
         assert len(asks.links_to("caller")) == 2
         assert gw.stats().routes[0].drops == {}
+
+
+def crashing_peer() -> Peer:
+    """A peer that ends the connection when it is sent anything for its node "bad"."""
+    peer = Peer()
+
+    def take(delivery: Any) -> None:
+        if delivery.link.remote_target.address == "bad":
+            peer.connection.condition = proton.Condition("amqp:internal-error", "a crash")
+            peer.connection.close()
+            peer.kick()
+        else:
+            peer.accept(delivery)
+
+    peer.on_delivery = take
+    return peer
+
+
+async def test_an_answer_by_a_link_for_which_the_connection_is_ended_is_found() -> None:
+    route = RouteSpec(name="serve", kind="serve", socket=at("DEALER"), address="service")
+    async with (
+        worlds10.peer_on_tcp(crashing_peer) as (address, peers),
+        running(worlds10.gateway(address, route)) as gw,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def ask(given_out: int) -> Asking:
+            await until(lambda: any(one.is_sender and one.credit for one in peers[-1].links))
+            asking = Asking(peers[-1])
+            asking.ask("caller")
+            asking.ask("bad", given_out)
+            return asking
+
+        nursery.start_soon(work, where(gw, "serve"))
+        for number in range(1, 5):
+            await ask(number - 1)
+            await until(lambda number=number: len(peers) > number)  # type: ignore[misc]
+        asked = await ask(4)
+        await until(lambda: gw.stats().routes[0].drops == {"rejected": 1})
+        await until(lambda: gw.stats().routes[0].pending == 0)
+        assert len(peers) == 5
+        assert len(asked.links_to("caller")) == 1
+        assert not asked.links_to("bad")
+        assert gw.stats().routes[0].confirmed > 0
+        nursery.cancel_scope.cancel()
 
 
 async def test_an_address_that_takes_nothing_does_not_hold_the_others_up_for_ever(

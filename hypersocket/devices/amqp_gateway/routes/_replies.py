@@ -242,7 +242,8 @@ class Replies:
             self._suspects.alone = one
             await self._send_to_address(client, one)
             await self._all_settled()
-            self._suspects.alone = None
+            if client.lost is None:  # else it may be to blame for that
+                self._suspects.alone = None
 
     async def _all_settled(self) -> None:
         """Wait, but not for long, for outcomes that are on their way."""
