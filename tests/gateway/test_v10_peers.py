@@ -219,6 +219,29 @@ async def test_a_selector_goes_to_the_peer_and_one_that_is_not_applied_is_an_err
         assert terminus.filter.next() is not None
 
 
+async def test_max_deliveries_where_the_peer_counts_none_of_them() -> None:
+    again = b"\x00Sp\xc0\x06\x05B@@BC\x00Su\xa0\x06poison"  # not first-acquirer, delivery-count 0
+    route = into("DEALER", ack="reply", max_deliveries=2)
+    async with (
+        peer_on_tcp(Peer) as (address, peers),
+        running(gateway(address, route)) as gw,
+        hs.Rep(connect=where(gw, "in")) as rep,
+    ):
+        [peer] = peers
+        await until(lambda: any(link.is_sender and link.credit for link in peer.links))
+        asking = [link for link in peer.links if link.is_sender and link.credit][-1]
+        for tag in ("1", "2"):
+            asking.delivery(tag)
+            asking.stream(again)
+            asking.advance()
+            peer.kick()
+            if tag == "1":
+                assert await rep.recv() == b"poison"
+                await rep.send(b"requeue")
+        await until(lambda: len(peer.settled) == 2)
+        assert stats(gw).drops == {"poisonous": 1}
+
+
 # --- proton's example broker in C ----------------------------------------------------------
 
 

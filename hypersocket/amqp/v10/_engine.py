@@ -26,6 +26,7 @@ from ._proton import chars, constants, ffi, fill, lib
 from ._quirks import NO_QUIRKS, Quirks, quirks_of
 from ._receiver import ReceiverLink
 from ._sender import SenderLink
+from ._sessions import Sessions
 
 _DELIVERY: int = constants.PN_DELIVERY
 _RELAY = "ANONYMOUS-RELAY"
@@ -76,7 +77,7 @@ class Engine:
         self.capabilities: frozenset[str] = frozenset()
         self.quirks: Quirks = NO_QUIRKS
         self.links: dict[Any, Link] = {}
-        self.sessions: dict[Any, Link | None] = {}
+        self.sessions = Sessions()
         self._events: list[Event] = []
         self._error: ConnectionLost | None = None
         self._sasl = sasl
@@ -213,7 +214,7 @@ class Engine:
 
         Raises:
             ConnectionLost: the connection has ended.
-            ChannelLost: there can be no such address.
+            ChannelLost: there can be no such address, or no more links.
             NotSupported: the peer offers no anonymous relay.
         """
         self._check()
@@ -229,7 +230,7 @@ class Engine:
 
         Raises:
             ConnectionLost: the connection has ended.
-            ChannelLost: there can be no such address.
+            ChannelLost: there can be no such address, or no more links.
         """
         self._check()
         _check_address(subscription.address)
@@ -248,6 +249,13 @@ class Engine:
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
+        most: int = lib.pn_transport_remote_channel_max(self._transport) + 1
+        if len(self.sessions.links) >= most:  # the engine would try, and give up the connection
+            raise ChannelLost(
+                f"{self.peer} lets a connection have {most} links (sessions) and no more",
+                condition="amqp:resource-limit-exceeded",
+                temporary=True,
+            )
 
     def _name(self) -> str:
         self._link_names += 1
@@ -298,27 +306,25 @@ class Engine:
         product, version = (str(self.properties.get(key, "")) for key in ("product", "version"))
         self.quirks = quirks_of(product, version)
         # RabbitMQ opens for anybody, and says at the first session whether the host may be used.
-        session = lib.pn_session(self.connection)
-        self.sessions[session] = None
-        lib.pn_session_open(session)
+        self.sessions.try_one(lib.pn_session(self.connection))
 
     def _on_begin(self, event: Any) -> None:
         session = lib.pn_event_session(event)
-        if session not in self.sessions:
+        if session not in self.sessions.links:
             # A session of the peer's own: it is no client of ours.
             lib.pn_session_open(session)
             lib.pn_session_close(session)
             self._refused("sessions")
-        elif self.sessions[session] is None:
-            lib.pn_session_close(session)
+        elif self.sessions.links[session] is None:
+            self.sessions.end(session)
             if not self._endings.is_open and self._error is None:
                 self._endings.is_open = True
                 self.tell(Opened())
 
     def _on_end(self, event: Any) -> None:
         session = lib.pn_event_session(event)
-        ours = session in self.sessions
-        link = self.sessions.pop(session, None)
+        ours = session in self.sessions.links
+        link = self.sessions.links.pop(session, None)
         if link is not None and link.attached:
             error = link.reason(link.condition())
             self._link_ended(link, error)
@@ -327,6 +333,7 @@ class Engine:
             self._end(self._endings.told("refused a session", condition))
         lib.pn_session_close(session)
         lib.pn_session_free(session)
+        self.sessions.ended(session)
 
     def _on_attach(self, event: Any) -> None:
         handle = lib.pn_event_link(event)

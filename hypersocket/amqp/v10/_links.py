@@ -38,12 +38,10 @@ class Link:
         self.is_open = False
         self._engine = engine
         self._wanted = wanted
-        self._closing = False
+        self._begun = self._closing = False
         self._session = lib.pn_session(engine.connection)
-        lib.pn_session_open(self._session)
         self._link = type(self)._new(self._session, chars(name))
         engine.links[self._link] = self
-        engine.sessions[self._session] = self
 
     @property
     def alive(self) -> bool:
@@ -61,7 +59,16 @@ class Link:
             return
         self._closing = True
         self.is_open = False
-        lib.pn_link_close(self._link)
+        if self._begun:
+            lib.pn_link_close(self._link)
+
+    def begin(self) -> None:
+        """Attach, in a session that begins now. Closed meanwhile, it is detached at once."""
+        self._begun = True
+        lib.pn_session_open(self._session)
+        lib.pn_link_open(self._link)
+        if self._closing:
+            lib.pn_link_close(self._link)
 
     def _give_up(self, error: AmqpError) -> None:
         """Detach for something that the peer has done. What it sends until it answers is late."""
@@ -102,6 +109,9 @@ class Link:
             temporary=condition.temporary if condition else True,
         )
 
+    def _attach(self) -> None:
+        self._engine.sessions.begin(self._session, self)
+
     def ended(self, error: AmqpError | None) -> None:
         """Forget the engine's objects: after this nothing here touches them."""
         del self._engine.links[self._link]
@@ -110,7 +120,7 @@ class Link:
         self.lost = self.lost or error
         lib.pn_link_close(link)
         lib.pn_link_free(link)
-        lib.pn_session_close(self._session)
+        self._engine.sessions.end(self._session)
 
     def updated(self, handle: Any) -> None:
         """Something became of a delivery."""

@@ -65,7 +65,7 @@ class ReceiverLink(Link):
         lib.pn_link_set_snd_settle_mode(self._link, mode)
         lib.pn_link_set_rcv_settle_mode(self._link, constants.PN_RCV_FIRST)
         lib.pn_link_set_max_message_size(self._link, MESSAGE_MAX)
-        lib.pn_link_open(self._link)
+        self._attach()
 
     @property
     def address(self) -> str:

@@ -47,7 +47,7 @@ class SenderLink(Link):
         mode = constants.PN_SND_UNSETTLED if confirm else constants.PN_SND_SETTLED
         lib.pn_link_set_snd_settle_mode(self._link, mode)
         lib.pn_link_set_rcv_settle_mode(self._link, constants.PN_RCV_FIRST)
-        lib.pn_link_open(self._link)
+        self._attach()
 
     @property
     def unsettled(self) -> int:

@@ -127,3 +127,81 @@ def test_many_links_come_and_go() -> None:
             assert not engine.links
         del engine
         gc.collect()
+
+
+class _SlowToEnd(Peer):
+    """A peer that answers the end of sessions when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ending: list[Any] = []
+        self.begun = 0
+
+    def _on(self, event: Any) -> None:
+        if event.type == proton.Event.SESSION_REMOTE_CLOSE:
+            self.ending.append(event.session)
+            return
+        self.begun += event.type == proton.Event.SESSION_REMOTE_OPEN
+        super()._on(event)
+
+    def end(self) -> None:
+        while self.ending:
+            self.ending.pop().close()
+
+
+def test_a_session_begins_when_those_before_it_have_ended() -> None:
+    """RabbitMQ 4 drops what comes with the number of a session that has not quite ended."""
+    peer = _SlowToEnd()
+    engine = opened(peer)
+    links = [engine.open_sender("a"), engine.open_receiver(Subscription(address="b"))]
+    pump(engine, peer)
+    assert (peer.begun, peer.links, len(peer.ending)) == (1, [], 1)
+    peer.end()
+    pump(engine, peer)
+    assert all(link.is_open for link in links)
+    assert [link.remote_target.address for link in peer.links] == ["a", None]
+    links[0].close()
+    pump(engine, peer)
+    again = engine.open_sender("c")
+    pump(engine, peer)
+    assert (len(peer.links), again.is_open, links[1].is_open) == (2, False, True)
+    peer.end()
+    pump(engine, peer)
+    assert again.is_open
+
+
+def test_a_link_that_is_closed_before_its_session_begins_is_detached() -> None:
+    peer = _SlowToEnd()
+    engine = opened(peer)
+    link = engine.open_sender("a")
+    link.close()
+    peer.end()
+    pump(engine, peer)
+    assert [one.link for one in engine.events() if isinstance(one, LinkEnded)] == [link]
+    assert len(peer.detached) == 1
+    peer.end()
+    pump(engine, peer)
+    assert sender(engine, peer).is_open
+
+
+def test_a_connection_that_ends_ends_links_whose_session_has_not_begun() -> None:
+    peer = _SlowToEnd()
+    engine = opened(peer)
+    link = engine.open_sender("a")
+    engine.end_of_input("gone")
+    assert isinstance(link.lost, ConnectionLost)
+    assert only(engine, LinkEnded).link is link
+
+
+def test_no_more_links_than_the_peer_lets_a_connection_have() -> None:
+    peer = Peer()
+    peer.transport.channel_max = 1
+    engine = opened(peer)
+    first, second = sender(engine, peer), sender(engine, peer)
+    with pytest.raises(ChannelLost, match="lets a connection have 2 links") as caught:
+        engine.open_sender("third")
+    assert caught.value.temporary
+    first.close()
+    pump(engine, peer)
+    assert sender(engine, peer).is_open
+    assert second.is_open

@@ -116,7 +116,7 @@ class Unpacker:
 
     def _check_deliveries(self, delivery: Delivery, most: int) -> None:
         before = delivery.delivery_count
-        if before is None:
+        if not before:  # RabbitMQ 4 says 0 of what was released, however often it was
             before = self._count(delivery) if delivery.redelivered else 0
         if before >= most:
             raise Unfit(
