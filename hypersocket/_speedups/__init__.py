@@ -11,7 +11,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-MODULES = ("framing", "paths", "prefix_tree", "queues", "turns", "wire")
+MODULES = ("framing", "paths", "prefix_tree", "queues", "serving", "turns", "wire")
 """What is compiled, where it is compiled."""
 
 
@@ -58,17 +58,9 @@ if TYPE_CHECKING or FORM == "pure":
     )
     from .prefix_tree import PrefixSet, PrefixTree
     from .queues import PipeQueues, size_of, size_of_singles
+    from .serving import MOST_LOOKED_AT, Channels, flush_dirty, look
     from .turns import FairQueue, LoadBalancer
-    from .wire import (
-        COMMAND_CAME,
-        ENDED,
-        MOST_LOOKED_AT,
-        Wire,
-        flush_dirty,
-        forget_shared,
-        look,
-        serve_ready,
-    )
+    from .wire import COMMAND_CAME, ENDED, Wire, forget_shared
 else:
     from ._framing import (
         COMMAND,
@@ -100,17 +92,9 @@ else:
     )
     from ._prefix_tree import PrefixSet, PrefixTree
     from ._queues import PipeQueues, size_of, size_of_singles
+    from ._serving import MOST_LOOKED_AT, Channels, flush_dirty, look
     from ._turns import FairQueue, LoadBalancer
-    from ._wire import (
-        COMMAND_CAME,
-        ENDED,
-        MOST_LOOKED_AT,
-        Wire,
-        flush_dirty,
-        forget_shared,
-        look,
-        serve_ready,
-    )
+    from ._wire import COMMAND_CAME, ENDED, Wire, forget_shared
 
 __all__ = [
     "AT_ONCE",
@@ -127,6 +111,7 @@ __all__ = [
     "SHORT_WAYS",
     "BatchReceivePath",
     "Budget",
+    "Channels",
     "FairQueue",
     "FilteredMultipartReceivePath",
     "FilteredReceivePath",
@@ -152,7 +137,6 @@ __all__ = [
     "forget_shared",
     "frame_header",
     "look",
-    "serve_ready",
     "size_of",
     "size_of_singles",
 ]

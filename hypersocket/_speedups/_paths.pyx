@@ -186,7 +186,9 @@ cdef class RoutedSendPath(SendPath):
         pipe = self._peers.get(frames[0])
         if pipe is None or pipe.closing or not pipe._has_room():
             return False
-        pipe._send(frames[1] if len(frames) == 2 else frames[1:])
+        pipe._send_sized(
+            frames[1] if len(frames) == 2 else frames[1:], size - PyBytes_GET_SIZE(frames[0])
+        )
         self._budget.left -= 1 + (size >> C_PIECE)
         return True
 

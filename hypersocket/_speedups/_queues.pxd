@@ -3,7 +3,7 @@
 cimport cython
 
 
-@cython.locals(size=Py_ssize_t)
+@cython.locals(size=Py_ssize_t, body=bytes)
 cpdef Py_ssize_t size_of(object message) except -1
 @cython.locals(size=Py_ssize_t, body=bytes)
 cpdef Py_ssize_t size_of_singles(list items) except -2
@@ -13,25 +13,38 @@ cpdef Py_ssize_t size_of_singles(list items) except -2
 cdef class Queue:
     cdef list _items
     cdef Py_ssize_t _oldest
-    cdef Py_ssize_t _count(self)
-    cpdef void put(self, object message)
+    cdef Py_ssize_t _count(self) noexcept
+    cpdef object put(self, object message)
     cpdef object put_all(self, list messages)
     @cython.locals(items=list, oldest=Py_ssize_t)
     cpdef object take(self)
     @cython.locals(items=list, place=Py_ssize_t, end=Py_ssize_t)
-    cpdef Py_ssize_t count_singles(self, Py_ssize_t most)
+    cpdef Py_ssize_t count_singles(self, Py_ssize_t most) except -1
     @cython.locals(items=list, taken=list, oldest=Py_ssize_t)
     cpdef list take_some(self, Py_ssize_t count)
     cpdef object look(self, Py_ssize_t place)
     @cython.locals(items=list, oldest=Py_ssize_t, place=Py_ssize_t)
     cpdef object drop(self, Py_ssize_t count)
-    cpdef void put_first(self, list messages)
-    cpdef Py_ssize_t clear(self)
+    cpdef object put_first(self, list messages)
+    cpdef Py_ssize_t clear(self) except -1
+
+
+cdef class PipeQueues
+
+
+cdef class Inlet:
+    cpdef bint incoming(self, PipeQueues pipe) except -1
+
+
+cdef class Outlet:
+    cpdef object outgoing(self)
+    cpdef object flush(self)
 
 
 cdef class PipeQueues:
     cdef public object owner, link, drop_at_end
-    cdef public object outlet, inlet
+    cdef public Outlet outlet
+    cdef public Inlet inlet
     cdef public bytes routing_id
     cdef public PipeQueues next_ready
     cdef object _ended_one
@@ -42,23 +55,24 @@ cdef class PipeQueues:
     cdef Queue _inbox, _outbox
     cdef Py_ssize_t _outbox_bytes, _in_flight
     @cython.locals(room=Py_ssize_t)
-    cdef Py_ssize_t _count_room(self)
+    cdef Py_ssize_t _count_room(self) noexcept
     cdef bint _has_room(self) except -1
-    @cython.locals(outbox=Queue)
     cdef object _send(self, object message)
+    @cython.locals(outbox=Queue)
+    cdef object _send_sized(self, object message, Py_ssize_t size)
     @cython.locals(outbox=Queue, was_empty=bint, size=Py_ssize_t)
     cdef object _send_batch(self, list messages)
     cdef object _tell_outgoing(self)
     cdef object _flush(self)
-    cdef bint _is_flushed(self)
+    cdef bint _is_flushed(self) noexcept
     cdef object _recv(self)
-    cdef Py_ssize_t _count_incoming(self)
-    cdef Py_ssize_t _count_singles(self, Py_ssize_t most)
+    cdef Py_ssize_t _count_incoming(self) noexcept
+    cdef Py_ssize_t _count_singles(self, Py_ssize_t most) except -1
     cdef list _recv_some(self, Py_ssize_t count)
     cdef object _tell_room_in(self)
     @cython.locals(room=Py_ssize_t)
-    cdef Py_ssize_t _room_in(self)
-    cpdef Py_ssize_t clear_outgoing(self)
+    cdef Py_ssize_t _room_in(self) noexcept
+    cpdef Py_ssize_t clear_outgoing(self) except -1
     @cython.locals(inbox=Queue, was_empty=bint, count=Py_ssize_t, size=Py_ssize_t)
     cpdef deliver(self, object messages)
     cdef object _arrived(self, Py_ssize_t count, Py_ssize_t size, bint was_empty)

@@ -2,15 +2,16 @@
 
 cimport cython
 
-from hypersocket._speedups._queues cimport PipeQueues
+from hypersocket._speedups._queues cimport Inlet, PipeQueues
 
 
-cdef class FairQueue:
+cdef class FairQueue(Inlet):
     cdef object _waiters
     cdef PipeQueues _first, _last
     cdef public PipeQueues source
     @cython.locals(count=Py_ssize_t, pipe=PipeQueues)
-    cdef Py_ssize_t _count(self)
+    cdef Py_ssize_t _count(self) except -1
+    cpdef bint incoming(self, PipeQueues pipe) except -1
     cdef object _append(self, PipeQueues pipe)
     cdef object _unlink(self, PipeQueues pipe, PipeQueues before)
     @cython.locals(pipe=PipeQueues, left=Py_ssize_t)
@@ -20,7 +21,7 @@ cdef class FairQueue:
     @cython.locals(count=Py_ssize_t)
     cdef list _take_singles_of(self, PipeQueues pipe, Py_ssize_t most)
     @cython.locals(count=Py_ssize_t, pipe=PipeQueues)
-    cdef Py_ssize_t _count_messages(self)
+    cdef Py_ssize_t _count_messages(self) except -1
 
 
 cdef class LoadBalancer:

@@ -13,7 +13,7 @@ from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memset
 
 from hypersocket._speedups._framing cimport FrameDecoder
-from hypersocket._speedups._queues cimport PipeQueues, Queue, size_of
+from hypersocket._speedups._queues cimport Outlet, PipeQueues, Queue, size_of
 
 from hypersocket._reasons import Reason
 from hypersocket._speedups._framing import LARGE, encode_messages, keep_freed, wire_size
@@ -27,37 +27,9 @@ cdef extern from *:
     struct iovec { void *iov_base; size_t iov_len; };
     static hs_ssize_t hs_send(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
     static hs_ssize_t hs_recv(int fd, struct iovec *iov, int n) { errno = ENOSYS; return -1; }
-    static int hs_look(int *fds, int n, double seconds) { return -1; }
     #else
-    #include <poll.h>
-    #include <sched.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
-    #include <time.h>
-    #define HS_MOST_LOOKED_AT 8
-    static double hs_now(void) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec + now.tv_nsec * 1e-9;
-    }
-    static int hs_look(int *fds, int n, double seconds) {
-        struct pollfd each[HS_MOST_LOOKED_AT];
-        double end = hs_now() + seconds;
-        int i, is_over = 0;
-        for (i = 0; i < n; i++) {
-            each[i].fd = fds[i];
-            each[i].events = POLLIN;
-            each[i].revents = 0;
-        }
-        while (poll(each, n, 0) == 0) {
-            if (is_over) return -1;
-            /* The peer may have run on this very processor, and is to run, that something comes. */
-            sched_yield();
-            is_over = hs_now() >= end;
-        }
-        for (i = 0; i < n; i++) if (each[i].revents) return i;
-        return 0;
-    }
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
@@ -88,6 +60,16 @@ cdef extern from *:
     static void hs_hold_unsent(int fd, int size) { }
     static void hs_wake_at(int fd, int size) { }
     #endif
+    /* With room for three more, such as a ROUTER's prefix, before its memory has to be moved. */
+    static PyObject *hs_begin_list(PyObject *first) {
+        PyObject *list = PyList_New(4);
+        if (list) {
+            Py_INCREF(first);
+            PyList_SET_ITEM(list, 0, first);
+            Py_SET_SIZE(list, 1);
+        }
+        return list;
+    }
     """
     struct iovec:
         void* iov_base
@@ -96,16 +78,15 @@ cdef extern from *:
     Py_ssize_t hs_recv(int fd, iovec* iov, int n)
     void hs_hold_unsent(int fd, int size)
     void hs_wake_at(int fd, int size)
-    int hs_look(int* fds, int n, double seconds) nogil
     int _PyBytes_Resize(PyObject** body, Py_ssize_t size) except -1
     PyObject* NewBytes "PyBytes_FromStringAndSize"(char* data, Py_ssize_t size) except NULL
     char* BytesData "PyBytes_AS_STRING"(PyObject* body)
+    list hs_begin_list(object first)
     int PyGC_Disable()
     int PyGC_Enable()
 
 EPOLLIN = 1
 EPOLLOUT = 4
-MOST_LOOKED_AT = 8
 READ_SIZE = 128 * 1024
 TURN_BYTES = 4 * 1024 * 1024
 MOST_BUFFERS = 1024
@@ -217,32 +198,8 @@ cdef inline unsigned long long read_size(const unsigned char* at) noexcept:
     return size
 
 
-cdef class Wire:
+cdef class Wire(Outlet):
     """One connection's messages, from the system to the pipe and back: see wire.py."""
-
-    cdef public int fd
-    cdef public bint reads, writes, blocked, eager, flushing, has_control, heard
-    cdef public bytes command
-    cdef public Py_ssize_t turn_bytes
-    cdef PipeQueues _pipe
-    cdef FrameDecoder _decoder
-    cdef object _owner, _ring
-    cdef list _dirty_list
-    cdef bint _dirty
-    cdef Py_ssize_t _fits, _most_frames
-    cdef bint _uncut, _reading, _drained, _commanded, _goes_on
-    cdef bytes _stored
-    cdef Py_ssize_t _pos
-    cdef PyObject* _body
-    cdef Py_ssize_t _body_size, _body_space, _body_have, _ahead, _wakes_at
-    cdef int _body_flags
-    cdef list _control, _buffers  # None where there is nothing, as in most connections
-    cdef bint _huge
-    cdef int _small_batches
-    cdef Py_ssize_t _skipped
-    cdef object _begun
-    cdef bint _whole_begun, _made_room  # what is to be told when nothing is under way
-    cdef Py_ssize_t _count, _bytes  # of the messages that were cut
 
     def __cinit__(self):
         self._body = NULL
@@ -297,7 +254,7 @@ cdef class Wire:
                 self._owner.found(found)
         return 0
 
-    def outgoing(self):
+    cpdef object outgoing(self):
         if self.flushing or self._dirty or self.blocked or not self.writes:
             return
         if self.eager:
@@ -308,7 +265,7 @@ cdef class Wire:
         if PyList_GET_SIZE(self._dirty_list) == 1:
             self._ring()
 
-    def flush(self):
+    cpdef object flush(self):
         self._flush()
 
     cdef int _flush(self) except -1:
@@ -576,7 +533,8 @@ cdef class Wire:
                 message = self._finished(self._body_flags, body)
                 if message is not None:
                     count = 1
-                    size_in += self._put(inbox, news, message)
+                    size_in += self._whole_size
+                    self._put(inbox, news, message)
             while count < room:
                 if pos == end:
                     break
@@ -608,7 +566,8 @@ cdef class Wire:
                     message = self._finished(flags, body)
                     if message is None:
                         continue
-                    size_in += self._put(inbox, news, message)
+                    size_in += self._whole_size
+                    self._put(inbox, news, message)
                 elif news is None:
                     inbox._items.append(body)
                     size_in += size
@@ -621,24 +580,25 @@ cdef class Wire:
             self._bytes = size_in
         return 0
 
-    cdef Py_ssize_t _put(self, Queue inbox, list news, object message) except -1:
+    cdef int _put(self, Queue inbox, list news, object message) except -1:
         if news is not None:
             news.append(message)
         else:
             inbox._items.append(message)
-        return size_of(message)
+        return 0
 
     cdef object _finished(self, int flags, object body):
-        """A frame is whole; returns the message, if that is."""
+        """A frame is whole; returns the message, if that is, and leaves its size in _whole_size."""
         cdef FrameDecoder decoder = self._decoder
         cdef list parts = decoder._parts
         if flags & MORE_FLAG:
             if parts is None:
-                decoder._parts = [body]
+                decoder._parts = hs_begin_list(body)
             else:
                 parts.append(body)
             decoder._parts_size += PyBytes_GET_SIZE(body)
             return None
+        self._whole_size = decoder._parts_size + PyBytes_GET_SIZE(body)
         if parts is None:
             return body
         parts.append(body)
@@ -948,40 +908,3 @@ cdef class Wire:
             message = self._begun
             self._begun = None
             self._pipe.put_back([message], True)
-
-
-def serve_ready(dict channels not None, list ready not None):
-    cdef int events
-    for fd, events in ready:
-        channel = channels.get(fd)
-        if type(channel) is Wire:
-            (<Wire> channel)._ready(events)
-        elif channel is not None:
-            channel.ready(events)
-
-
-def flush_dirty(list dirty not None):
-    cdef list some
-    while dirty:
-        some = dirty[:]
-        dirty.clear()
-        for channel in some:
-            if type(channel) is Wire:
-                (<Wire> channel)._flush()
-            else:
-                channel.flush()
-        forget_shared()
-
-
-def look(descriptors, double seconds):
-    cdef int[8] fds
-    cdef int count = 0
-    cdef int found
-    for fd in descriptors:
-        if count == MOST_LOOKED_AT:
-            raise ValueError(f"expected at most {MOST_LOOKED_AT} descriptors")
-        fds[count] = fd
-        count += 1
-    with nogil:
-        found = hs_look(fds, count, seconds)
-    return found

@@ -25,10 +25,15 @@ FLUSH_BYTES = 64 * 1024
 def size_of(message: Message) -> int:
     """Payload bytes, as that of ``_message``; but compiled, nothing else runs meanwhile."""
     if type(message) is bytes:
-        return len(message)
+        body = message
+        return len(body)
     size = 0
     for frame in message:
-        size += len(frame)  # type: ignore[arg-type]
+        if type(frame) is bytes:
+            body = frame  # which has its type in the compiled form
+            size += len(body)
+        else:
+            size += len(frame)  # type: ignore[arg-type]
     return size
 
 
@@ -141,6 +146,30 @@ class Queue:
         return count
 
 
+class Inlet:
+    """Who is told first of what a pipe received, such as a fair queue.
+
+    The compiled form calls nobody else, without looking a method up; ``_turns.pxd`` says there that
+    a fair queue is one.
+    """
+
+    def incoming(self, pipe: PipeQueues) -> bool:
+        """A pipe that had no messages has some; returns whether its owner is to be told too."""
+        raise NotImplementedError
+
+
+class Outlet:
+    """Who writes what a pipe has to send: a wire, which inherits from this for the same reason."""
+
+    def outgoing(self) -> None:
+        """There is something to write, where there was nothing."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write at once what can be written without waiting."""
+        raise NotImplementedError
+
+
 class PipeQueues:
     """The two bounded queues of a pipe, with their counters.
 
@@ -166,8 +195,8 @@ class PipeQueues:
     def __init__(self, owner: Any, sndhwm: int, rcvhwm: int, conflate: bool) -> None:
         self.owner = owner
         self.link: Any = None
-        self.outlet: Any = None
-        self.inlet: Any = None
+        self.outlet: Outlet | None = None
+        self.inlet: Any = None  # an Inlet
         self.routing_id = b""
         self.sndhwm = sndhwm
         self.rcvhwm = rcvhwm
@@ -256,15 +285,16 @@ class PipeQueues:
         self._send(message)
 
     def _send(self, message: Message) -> None:
+        self._send_sized(message, size_of(message))
+
+    def _send_sized(self, message: Message, size: int) -> None:
+        """As :meth:`send`, for one who knows how many bytes of payload it has."""
         outbox = self._outbox
         if self._conflate and outbox._count() > 0:
             self.clear_outgoing()
             self.drop(DropReason.CONFLATED)
         outbox.put(message)
-        if type(message) is bytes:
-            self._outbox_bytes += len(message)
-        else:
-            self._outbox_bytes += size_of(message)
+        self._outbox_bytes += size
         if self.link is not None:
             if self._outbox_bytes >= FLUSH_BYTES:
                 self._flush()

@@ -11,10 +11,10 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from .framing import encode_messages, wire_size
-from .queues import size_of
+from .queues import Outlet, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from .._message import Message
     from .framing import FrameDecoder
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 EPOLLIN = 1
 EPOLLOUT = 4
 """As the ``select`` module has them, where it has them."""
-
-MOST_LOOKED_AT = 8
-"""Descriptors that :func:`look` takes."""
 
 READ_SIZE = 128 * 1024
 """Bytes asked for at once: enough that the cost of a read is shared by many small messages."""
@@ -57,17 +54,6 @@ TURN_OVER: Final = 2
 """Enough was written for one turn; something is left."""
 
 
-def look(descriptors: Sequence[int], seconds: float) -> int:  # noqa: ARG001
-    """Look for something to read, for so many seconds.
-
-    Only the compiled form looks; it lets other threads run meanwhile.
-
-    Returns:
-        The place of the first descriptor that can be read; -1 if none can.
-    """
-    return -1
-
-
 _shared: list[tuple[list[Message], list[Any]]] = []
 """What a publisher has last encoded: others of its subscribers may have the very same to come."""
 
@@ -77,7 +63,7 @@ def forget_shared() -> None:
     _shared.clear()
 
 
-class Wire:
+class Wire(Outlet):
     """One connection's messages, from the system to the pipe and back. Nothing here waits.
 
     It is the connection in a poller's set, too; whatever is not ordinary it leaves to its owner.
@@ -369,31 +355,6 @@ class Wire:
         if self._begun is not None:
             message, self._begun = self._begun, None
             self._pipe.put_back([message], True)
-
-
-def serve_ready(channels: dict[int, Any], ready: list[tuple[int, int]]) -> None:
-    """Have the channels that are ready read and write, each told of its events.
-
-    Args:
-        channels: by their descriptors.
-        ready: descriptors and events, as ``epoll.poll`` has them.
-    """
-    for fd, events in ready:
-        # None, if another of this round has ended it. Its number is nobody else's yet: only
-        # tasks open descriptors, and none runs meanwhile.
-        channel = channels.get(fd)
-        if channel is not None:
-            channel.ready(events)
-
-
-def flush_dirty(dirty: list[Any]) -> None:
-    """Have the channels of the list written, and those that come into it meanwhile."""
-    while dirty:
-        some = dirty[:]
-        dirty.clear()
-        for channel in some:
-            channel.flush()
-        forget_shared()
 
 
 def _same(one: list[Message], other: list[Message]) -> bool:

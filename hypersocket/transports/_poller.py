@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import outcome
 import trio
 
-from .._speedups import MOST_LOOKED_AT, flush_dirty, look, serve_ready
+from .._speedups import MOST_LOOKED_AT, Channels, flush_dirty, look
 from ._busy_poll import BusyPoll, Run, current_run
 from ._timers import Timed, Timers
 from ._waits import Bell, Wait
@@ -80,7 +80,7 @@ class Poller:
         self.busy_poll = BusyPoll(0.0)
         self._run = Run()  # replaced by the one that all sockets of the run have
         self._epoll: select.epoll | None = None
-        self._channels: dict[int, Channel] = {}
+        self._channels = Channels()
         self._resting: set[int] = set()  # want to be told of nothing; not in the epoll set
         self._writing: set[int] = set()  # want to be told when they can be written
         self._only = -1  # the one connection that there is, if it wants to be read and no more
@@ -113,12 +113,13 @@ class Poller:
         if self._epoll is None:
             self._epoll = select.epoll()
             self._run = current_run()
+        self._channels.add(fd, channel)
         try:
             self._epoll.register(fd, select.EPOLLIN)
         except OSError:
+            self._channels.remove(fd)
             self._close_when_idle()
             raise
-        self._channels[fd] = channel
         self._look_again()
         if not self._keeps:
             self._keeps = True
@@ -154,7 +155,7 @@ class Poller:
 
     def remove(self, fd: int) -> None:
         """Serve a connection no more; called before its descriptor is closed."""
-        if self._channels.pop(fd, None) is None or self._epoll is None:
+        if not self._channels.remove(fd) or self._epoll is None:
             return
         if fd in self._resting:
             self._resting.remove(fd)
@@ -319,8 +320,8 @@ class Poller:
     def _look_again(self) -> None:
         """See whether there is one connection alone, which wants to be read and nothing else."""
         only = -1
-        if len(self._channels) == 1 and not self._resting and not self._writing:
-            (only,) = self._channels
+        if not self._resting and not self._writing:
+            only = self._channels.only()
         if only != self._only:
             self._only = only
             self._call_back()
@@ -365,9 +366,9 @@ class Poller:
             sink.fed = True
         try:
             if self._only >= 0:
-                self._channels[self._only].ready(select.EPOLLIN)
+                self._channels.ready(self._only, select.EPOLLIN)
             else:
-                serve_ready(self._channels, self._epoll.poll(0, AT_ONCE))
+                self._channels.serve(self._epoll, AT_ONCE)
             flush_dirty(self.dirty)
         finally:
             self._serving = False

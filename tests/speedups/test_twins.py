@@ -381,31 +381,37 @@ class Link:
         self.pipe.deliver(some)
 
 
-class Outlet:
+def outlet_class(form: Any) -> Any:
     """A shorter way to write than the link's."""
 
-    def __init__(self, told: Told, pipe: Any) -> None:
-        self.told = told
-        self.pipe = pipe
+    class Outlet(form.Outlet):  # type: ignore[misc]
+        def __init__(self, told: Told, pipe: Any) -> None:
+            self.told = told
+            self.pipe = pipe
 
-    def outgoing(self) -> None:
-        self.told.log.append(("by outlet", self.pipe.number))
+        def outgoing(self) -> None:
+            self.told.log.append(("by outlet", self.pipe.number))
 
-    def flush(self) -> None:
-        self.told.log.append(("flush by outlet", self.pipe.number))
-        self.pipe.link.flush()
+        def flush(self) -> None:
+            self.told.log.append(("flush by outlet", self.pipe.number))
+            self.pipe.link.flush()
+
+    return Outlet
 
 
-class Inlet:
+def inlet_class(form: Any) -> Any:
     """Stands between a pipe and its owner."""
 
-    def __init__(self, told: Told, passes_on: bool) -> None:
-        self.told = told
-        self.passes_on = passes_on
+    class Inlet(form.Inlet):  # type: ignore[misc]
+        def __init__(self, told: Told, passes_on: bool) -> None:
+            self.told = told
+            self.passes_on = passes_on
 
-    def incoming(self, pipe: Any) -> bool:
-        self.told.log.append(("by inlet", pipe.number))
-        return self.passes_on
+        def incoming(self, pipe: Any) -> bool:
+            self.told.log.append(("by inlet", pipe.number))
+            return self.passes_on
+
+    return Inlet
 
 
 def own(message: Any) -> Any:
@@ -433,6 +439,8 @@ def pipe_class(form: Any) -> Any:
 
 
 PIPES = {form: pipe_class(form) for form in FORMS}
+INLETS = {form: inlet_class(form) for form in FORMS}
+OUTLETS = {form: outlet_class(form) for form in FORMS}
 
 PROPERTIES = [
     *("room_out", "queued_in", "queued_out", "flushed", "readable", "holds_input", "has_outgoing"),
@@ -448,6 +456,7 @@ class Model:
         self, form: Any, count: int, hwms: tuple[int, int], conflate: bool, immediate: bool
     ) -> None:
         self.told = Told()
+        self.form = form
         self.pipes = [PIPES[form](self.told, number, *hwms, conflate) for number in range(count)]
         self.in_flight: list[list[Any]] = [[] for _ in self.pipes]
         self.waiters: deque[Any] = deque()
@@ -529,11 +538,12 @@ class Model:
         self.told.supply += map(own, some)
 
     def do_inlet(self, pipe: Any, which: str) -> None:
-        made = {"fair": self.fair, "passes on": Inlet(self.told, True), "none": None}
-        pipe.inlet = made.get(which, Inlet(self.told, False))
+        kind = INLETS[self.form]
+        made = {"fair": self.fair, "passes on": kind(self.told, True), "none": None}
+        pipe.inlet = made.get(which, kind(self.told, False))
 
     def do_outlet(self, pipe: Any, given: bool) -> None:
-        pipe.outlet = Outlet(self.told, pipe) if given else None
+        pipe.outlet = OUTLETS[self.form](self.told, pipe) if given else None
 
     def do_wait(self, pipe: Any, count: int) -> None:
         self.waiters.clear()
