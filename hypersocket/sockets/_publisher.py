@@ -44,7 +44,7 @@ def topic_bytes(topic: bytes | str) -> bytes:
 
 
 class _Held:
-    """What a peer subscribes to."""
+    """What a peer subscribes to, or did by a connection that has ended."""
 
     __slots__ = ("silent", "size", "topics")
 
@@ -65,7 +65,9 @@ class Publisher(PublisherOptions, BatchSender):
         super()._prepare()
         self._tree = PrefixTree()  # of pipes
         self._held: dict[Pipe, _Held] = {}
-        self._leaving: dict[Pipe, _Held] = {}  # that get nothing, but are in the tree still
+        # What those who have left subscribed to: it is in the tree still, and counts for nothing.
+        # A peer that was dialled may be back, and gone again, before that is forgotten.
+        self._leaving: dict[Pipe, list[_Held]] = {}
         common = self._tree, self._senders, self._budget
         self._send_path = PublishPath(*common, super().send, multipart=False)
         self._send_multipart_path = PublishPath(*common, super().send_multipart, multipart=True)
@@ -112,8 +114,6 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         pipe.shares = True
-        while pipe in self._leaving:  # it is back already
-            self._forget_some(pipe)
         super()._pipe_connected(pipe)
 
     # Subscriptions
@@ -146,6 +146,8 @@ class Publisher(PublisherOptions, BatchSender):
             None if there was none to end. Else whether it was the topic's first or last, and
             whether it was this peer's first or last of the topic.
         """
+        if self._leaving:
+            self._forget_former(pipe, topic)
         held = self._held.get(pipe)
         if wanted:
             if held is None:
@@ -173,25 +175,35 @@ class Publisher(PublisherOptions, BatchSender):
         held = self._held.pop(pipe, None)
         if held is None:
             return
-        self._leaving[pipe] = held
-        self._forget_some(pipe)
-        if pipe in self._leaving and not self._host.closing:
-            self._set_plain()
-            self._host.start_soon(self._forget_rest, pipe)
+        self._leaving.setdefault(pipe, []).append(held)
+        self._set_plain()
+        if self._forget_some(pipe, held) and not self._host.closing:
+            self._host.start_soon(self._forget_rest, pipe, held)
 
-    async def _forget_rest(self, pipe: Pipe) -> None:
-        while pipe in self._leaving:
+    async def _forget_rest(self, pipe: Pipe, held: _Held) -> None:
+        await trio.lowlevel.checkpoint()
+        while self._forget_some(pipe, held):
             await trio.lowlevel.checkpoint()
-            if pipe in self._leaving:
-                self._forget_some(pipe)
 
-    def _forget_some(self, pipe: Pipe) -> None:
-        held = self._leaving[pipe]
+    def _forget_some(self, pipe: Pipe, held: _Held) -> bool:
+        """Take some of what a peer had out of the tree; returns whether there is more."""
         for topic in held.topics.take(FORGOTTEN_AT_ONCE):
             self._forget_topic(pipe, topic, held.silent)
-        if not len(held.topics):
+        if len(held.topics):
+            return True
+        former = self._leaving[pipe]
+        former.remove(held)
+        if not former:
             del self._leaving[pipe]
             self._set_plain()
+        return False
+
+    def _forget_former(self, pipe: Pipe, topic: bytes) -> None:
+        """A topic concerns a peer that is back: by its former connections it is not held."""
+        for held in self._leaving.get(pipe, ()):
+            if held.topics.discard(topic):
+                self._forget_topic(pipe, topic, held.silent)
+                return  # a later connection held it instead of the former, and not besides
 
     def _forget_topic(self, pipe: Pipe, topic: bytes, silent: bool) -> None:  # noqa: ARG002
         self._tree.discard(topic, pipe, EVERY_TIME)
@@ -215,7 +227,14 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _matching(self, topic: bytes) -> Sequence[Pipe]:
         found: tuple[Pipe, ...] = self._tree.matches(topic)
-        return [p for p in found if p not in self._leaving] if self._leaving else found
+        if not self._leaving:
+            return found
+        return [p for p in found if p not in self._leaving or self._holds_now(p, topic)]
+
+    def _holds_now(self, pipe: Pipe, topic: bytes) -> bool:
+        """Whether a peer that has left is back, and subscribes to a prefix again."""
+        held = self._held.get(pipe)
+        return held is not None and held.topics.covers(topic)
 
     def _audience(self, message: Message) -> Sequence[Pipe]:
         matching = self._matching(message[0] if isinstance(message, list) else message)

@@ -273,17 +273,3 @@ async def test_who_has_left_is_granted_and_refused_nothing() -> None:
             xpub.subscribe(ended[1:])
         await eventually(lambda: not xpub._leaving)
         assert list(xpub._tree) == []
-
-
-@pytest.mark.usefixtures("few_at_once")
-async def test_a_peer_that_is_back_before_it_is_forgotten() -> None:
-    async with hs.Sub(bind="inproc://p", subscribe=TOPICS), hs.Pub(connect="inproc://p") as pub:
-        await eventually(lambda: len(pub._tree) == 100)
-        (pipe,) = pub._host.pipes
-        pub._pipe_disconnected(pipe)
-        assert pub._leaving
-        assert len(pub._tree) == 90
-        pub._pipe_connected(pipe)
-        assert not pub._leaving
-        assert list(pub._tree) == []
-        assert pub._publish_paths[0].is_plain
