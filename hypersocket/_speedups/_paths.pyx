@@ -346,7 +346,7 @@ cdef class FilteredReceivePath(ReceivePath):
         self._covers = covers
 
     cdef object _take(self):
-        return take_wanted(self._queue, self._covers, self.inverted)
+        return take_wanted(self._queue, self._covers, self.inverted, self._budget)
 
 
 cdef class FilteredMultipartReceivePath(MultipartReceivePath):
@@ -361,18 +361,21 @@ cdef class FilteredMultipartReceivePath(MultipartReceivePath):
         self._covers = covers
 
     cdef object _take(self):
-        return take_wanted(self._queue, self._covers, self.inverted)
+        return take_wanted(self._queue, self._covers, self.inverted, self._budget)
 
 
-cdef object take_wanted(FairQueue queue, object covers, bint inverted):
+cdef object take_wanted(FairQueue queue, object covers, bint inverted, Budget budget):
     cdef object message
-    cdef int passed
-    for passed in range(C_PASSED_OVER):
+    cdef int passed = 0
+    while passed < C_PASSED_OVER:
         message = queue._take()
         if message is None:
-            return None
+            break
         if <bint> covers(message if type(message) is bytes else message[0]) != inverted:
+            budget.left -= passed >> 3  # as cost_of() says
             return message
+        passed += 1
+    budget.left -= passed >> 3
     return None
 
 
