@@ -346,7 +346,7 @@ cdef class FilteredReceivePath(ReceivePath):
         self._covers = covers
 
     cdef object _take(self):
-        return take_wanted(self._queue, self._covers, self.inverted, self._budget)
+        return take_wanted(self, self._covers, self.inverted)
 
 
 cdef class FilteredMultipartReceivePath(MultipartReceivePath):
@@ -361,21 +361,22 @@ cdef class FilteredMultipartReceivePath(MultipartReceivePath):
         self._covers = covers
 
     cdef object _take(self):
-        return take_wanted(self._queue, self._covers, self.inverted, self._budget)
+        return take_wanted(self, self._covers, self.inverted)
 
 
-cdef object take_wanted(FairQueue queue, object covers, bint inverted, Budget budget):
+cdef object take_wanted(ReceivePath path, object covers, bint inverted):
     cdef object message
     cdef int passed = 0
     while passed < C_PASSED_OVER:
-        message = queue._take()
+        message = path._queue._take()
         if message is None:
             break
         if <bint> covers(message if type(message) is bytes else message[0]) != inverted:
-            budget.left -= passed >> 3  # as cost_of() says
+            if passed:
+                path._budget.left -= passed >> 3  # as cost_of() says
             return message
         passed += 1
-    budget.left -= passed >> 3
+    path._budget.left -= passed >> 3
     return None
 
 
