@@ -289,6 +289,16 @@ class Pub(ConflateOptions, Publisher):
     socket_type = "PUB"
 
 
+class _Asked:
+    """What a peer wants of an XPUB with ``xpub_manual``: one for each connection."""
+
+    __slots__ = ("size", "topics")
+
+    def __init__(self) -> None:
+        self.topics: dict[bytes, None] = {}
+        self.size = 0  # bytes of them
+
+
 class XPub(XPubOptions, BatchReceiver, Publisher):
     r"""A PUB that receives its peers' subscriptions, as messages.
 
@@ -301,10 +311,11 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
     def _prepare(self) -> None:
         super()._prepare()
         self._queue = FairQueue()
-        self._news: deque[tuple[Pipe | None, bytes]] = deque()
+        self._news: deque[tuple[Pipe | None, _Asked | None, bytes]] = deque()
         self._holding: set[Pipe] = set()
-        self._asked: dict[Pipe, dict[bytes, None]] = {}  # with xpub_manual
-        self._last_from: Pipe | None = None  # whose subscription was received last
+        self._asked: dict[Pipe, _Asked] = {}  # by those that are connected
+        # Whose subscription was received last, and by which connection.
+        self._last_from: tuple[Pipe, _Asked | None] | None = None
 
     def subscribe(self, topic: bytes | str) -> None:
         """With ``xpub_manual``: subscribe the peer whose subscription was received last.
@@ -327,11 +338,13 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
             raise StateError("subscriptions take effect by themselves: turn on xpub_manual first")
         if self._last_from is None:
             raise StateError("no subscription was received yet whose peer this could be for")
-        # One that has gone, or will come back with subscriptions of its own, has none now.
-        return self._last_from if self._last_from.connected else None
+        # One that has gone, or has come back with subscriptions of its own, has none of that.
+        pipe, asked = self._last_from
+        return pipe if self._asked.get(pipe) is asked and pipe.connected else None
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         super()._pipe_connected(pipe)
+        self._asked[pipe] = _Asked()
         if self.xpub_welcome_msg is not None:
             pipe.send(self.xpub_welcome_msg)
 
@@ -347,15 +360,19 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     def _note(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
         """With ``xpub_manual``: remember what a peer wants, whether it gets it or not."""
-        asked = self._asked.setdefault(pipe, {})
-        if wanted:
-            self._check_bounds(topic, len(asked))
-            asked[topic] = None
-        else:
-            asked.pop(topic, None)
+        asked = self._asked[pipe]
+        if not wanted and topic in asked.topics:
+            del asked.topics[topic]
+            asked.size -= len(topic)
+        elif wanted and topic not in asked.topics:
+            size = asked.size + len(topic)
+            self._check_bounds(topic, len(asked.topics), size)
+            asked.topics[topic] = None
+            asked.size = size
 
     def _announce(self, pipe: Pipe | None, topic: bytes, wanted: bool) -> None:
-        self._news.append((pipe, (b"\1" if wanted else b"\0") + topic))
+        asked = None if pipe is None else self._asked.get(pipe)
+        self._news.append((pipe, asked, (b"\1" if wanted else b"\0") + topic))
         if pipe is not None and self.rcvhwm and len(self._news) >= self.rcvhwm:
             # A peer may change its mind for ever; it is read no further before this is received.
             pipe.hold_input()
@@ -368,10 +385,11 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     def _forget(self, pipe: Pipe) -> None:
         asked = self._asked.pop(pipe, None)
-        if asked and pipe in self._held:
+        topics = asked.topics if asked is not None else {}
+        if topics and pipe in self._held:
             self._held[pipe].silent = True
         super()._forget(pipe)
-        for topic in asked or ():
+        for topic in topics:
             self._announce(None, topic, False)
 
     def _forget_topic(self, pipe: Pipe, topic: bytes, silent: bool) -> None:
@@ -386,9 +404,9 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     def _fetch(self) -> Message | None:
         if self._news:
-            pipe, notice = self._news.popleft()
+            pipe, asked, notice = self._news.popleft()
             if pipe is not None:
-                self._last_from = pipe
+                self._last_from = pipe, asked
             if self._holding and 2 * len(self._news) <= self.rcvhwm:
                 held, self._holding = self._holding, set()
                 for one in held:

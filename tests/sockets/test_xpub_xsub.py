@@ -105,6 +105,38 @@ async def test_manual_cancellations_are_taken_at_the_bound() -> None:
         assert xpub.stats().disconnects == 0
 
 
+async def test_manual_counts_the_bytes_that_are_asked_for() -> None:
+    """Granted or not, they are kept; the same topic is kept once."""
+    xpub = hs.XPub(bind="inproc://p", xpub_manual=True, max_subscription_bytes=8)
+    async with xpub, hs.Sub(connect="inproc://p", reconnect_ivl=1000) as sub:
+        for topic in ("four", "more"):
+            sub.subscribe(topic)
+        sub.unsubscribe("four")
+        sub.subscribe("less")
+        assert [await xpub.recv() for _ in range(4)] == [b"\1four", b"\1more", b"\0four", b"\1less"]
+        assert xpub.stats().disconnects == 0
+        sub.subscribe("x")
+        assert xpub.stats().disconnects == 1
+        assert drain(xpub.recv_nowait) == [b"\0more", b"\0less"]
+
+
+async def test_manual_grants_nothing_to_who_came_after_the_one_that_asked() -> None:
+    """By the same pipe, which was dialled: whoever is there now has not asked for it."""
+    async with hs.XPub(connect="inproc://p", xpub_manual=True) as xpub:
+        async with hs.Sub(bind="inproc://p", subscribe="x"):
+            assert await xpub.recv() == b"\1x"
+        async with hs.Sub(bind="inproc://p", subscribe="y"):
+            await xpub.wait_connected()
+            xpub.subscribe("x")
+            assert list(xpub._tree) == []
+            assert await xpub.recv() == b"\0x"
+            xpub.subscribe("x")
+            assert list(xpub._tree) == []
+            assert await xpub.recv() == b"\1y"
+            xpub.subscribe("y")
+            assert list(xpub._tree) == [b"y"]
+
+
 async def test_manual_tells_of_the_subscriptions_of_a_peer_that_leaves() -> None:
     async with hs.XPub(bind="inproc://p", xpub_manual=True) as xpub:
         async with hs.Sub(connect="inproc://p", subscribe="x"):
