@@ -348,7 +348,7 @@ cdef class FilteredReceivePath(ReceivePath):
         self._covers = covers
 
     cdef object _take(self):
-        return take_wanted(self._queue, self._covers, self.inverted)
+        return take_wanted(self, self._covers, self.inverted)
 
 
 cdef class FilteredMultipartReceivePath(MultipartReceivePath):
@@ -363,18 +363,22 @@ cdef class FilteredMultipartReceivePath(MultipartReceivePath):
         self._covers = covers
 
     cdef object _take(self):
-        return take_wanted(self._queue, self._covers, self.inverted)
+        return take_wanted(self, self._covers, self.inverted)
 
 
-cdef object take_wanted(FairQueue queue, object covers, bint inverted):
+cdef object take_wanted(ReceivePath path, object covers, bint inverted):
     cdef object message
-    cdef int passed
-    for passed in range(C_PASSED_OVER):
-        message = queue._take()
+    cdef int passed = 0
+    while passed < C_PASSED_OVER:
+        message = path._queue._take()
         if message is None:
-            return None
+            break
         if <bint> covers(message if type(message) is bytes else message[0]) != inverted:
+            if passed:
+                path._budget.left -= passed >> 3  # as cost_of() says
             return message
+        passed += 1
+    path._budget.left -= passed >> 3
     return None
 
 

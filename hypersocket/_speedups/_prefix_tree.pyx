@@ -366,7 +366,10 @@ cdef class PrefixSet:
             self._tree.add(prefix, None)
 
     def discard(self, bytes prefix not None):
-        self._tree.discard(prefix, None, INT32_MAX)
+        return self._tree.discard(prefix, None, INT32_MAX) is not None
+
+    def covers(self, bytes data not None):
+        return self._tree.covers(data)
 
     def __len__(self):
         return self._tree._size

@@ -371,7 +371,7 @@ class FilteredReceivePath(ReceivePath):
         self._covers = covers
 
     def _take(self) -> Any:
-        return _take_wanted(self._queue, self._covers, self.inverted)
+        return _take_wanted(self._queue, self._covers, self.inverted, self._budget)
 
 
 class FilteredMultipartReceivePath(MultipartReceivePath):
@@ -383,17 +383,22 @@ class FilteredMultipartReceivePath(MultipartReceivePath):
         self._covers = covers
 
     def _take(self) -> Any:
-        return _take_wanted(self._queue, self._covers, self.inverted)
+        return _take_wanted(self._queue, self._covers, self.inverted, self._budget)
 
 
-def _take_wanted(queue: turns.FairQueue, covers: Callable[[bytes], bool], inverted: bool) -> Any:
+def _take_wanted(
+    queue: turns.FairQueue, covers: Callable[[bytes], bool], inverted: bool, budget: Budget
+) -> Any:
     # A peer may write what is not wanted without end; the slow way lets others run meanwhile.
-    for _ in range(PASSED_OVER):
+    for passed in range(PASSED_OVER):
         message = queue._take()
         if message is None:
+            budget.left -= cost_of(passed, 0)
             return None
         if covers(message if isinstance(message, bytes) else message[0]) is not inverted:
+            budget.left -= cost_of(passed, 0)
             return message
+    budget.left -= cost_of(PASSED_OVER, 0)
     return None
 
 

@@ -198,18 +198,25 @@ class PrefixTree:
 class PrefixSet:
     """A set of prefixes; compiled, it takes up no more than a tree of them."""
 
-    __slots__ = ("_prefixes",)
+    __slots__ = ("_prefixes", "_sizes")
 
     def __init__(self) -> None:
-        self._prefixes: dict[bytes, None] = {}
+        self._prefixes: dict[bytes, bool] = {}
+        self._sizes: set[int] = set()  # of all that were ever added
 
     def add(self, prefix: bytes) -> None:
         """Let it be in the set."""
-        self._prefixes[prefix] = None
+        self._prefixes[prefix] = True
+        self._sizes.add(len(prefix))
 
-    def discard(self, prefix: bytes) -> None:
-        """Let it not be in the set."""
-        self._prefixes.pop(prefix, None)
+    def discard(self, prefix: bytes) -> bool:
+        """Let it not be in the set; returns whether it was."""
+        return self._prefixes.pop(prefix, False)
+
+    def covers(self, data: bytes) -> bool:
+        """Whether one of them begins ``data``."""
+        prefixes, most = self._prefixes, len(data)
+        return any(size <= most and data[:size] in prefixes for size in self._sizes)
 
     def take(self, most: int) -> list[bytes]:
         """Take out as many, if there are so many."""

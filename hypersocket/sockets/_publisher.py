@@ -44,7 +44,7 @@ def topic_bytes(topic: bytes | str) -> bytes:
 
 
 class _Held:
-    """What a peer subscribes to."""
+    """What a peer subscribes to, or did by a connection that has ended."""
 
     __slots__ = ("silent", "size", "topics")
 
@@ -65,7 +65,9 @@ class Publisher(PublisherOptions, BatchSender):
         super()._prepare()
         self._tree = PrefixTree()  # of pipes
         self._held: dict[Pipe, _Held] = {}
-        self._leaving: dict[Pipe, _Held] = {}  # that get nothing, but are in the tree still
+        # What those who have left subscribed to: it is in the tree still, and counts for nothing.
+        # A peer that was dialled may be back, and gone again, before that is forgotten.
+        self._leaving: dict[Pipe, list[_Held]] = {}
         common = self._tree, self._senders, self._budget
         self._send_path = PublishPath(*common, super().send, multipart=False)
         self._send_multipart_path = PublishPath(*common, super().send_multipart, multipart=True)
@@ -112,8 +114,6 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         pipe.shares = True
-        while pipe in self._leaving:  # it is back already
-            self._forget_some(pipe)
         super()._pipe_connected(pipe)
 
     # Subscriptions
@@ -146,6 +146,8 @@ class Publisher(PublisherOptions, BatchSender):
             None if there was none to end. Else whether it was the topic's first or last, and
             whether it was this peer's first or last of the topic.
         """
+        if self._leaving:
+            self._forget_former(pipe, topic)
         held = self._held.get(pipe)
         if wanted:
             if held is None:
@@ -173,25 +175,35 @@ class Publisher(PublisherOptions, BatchSender):
         held = self._held.pop(pipe, None)
         if held is None:
             return
-        self._leaving[pipe] = held
-        self._forget_some(pipe)
-        if pipe in self._leaving and not self._host.closing:
-            self._set_plain()
-            self._host.start_soon(self._forget_rest, pipe)
+        self._leaving.setdefault(pipe, []).append(held)
+        self._set_plain()
+        if self._forget_some(pipe, held) and not self._host.closing:
+            self._host.start_soon(self._forget_rest, pipe, held)
 
-    async def _forget_rest(self, pipe: Pipe) -> None:
-        while pipe in self._leaving:
+    async def _forget_rest(self, pipe: Pipe, held: _Held) -> None:
+        await trio.lowlevel.checkpoint()
+        while self._forget_some(pipe, held):
             await trio.lowlevel.checkpoint()
-            if pipe in self._leaving:
-                self._forget_some(pipe)
 
-    def _forget_some(self, pipe: Pipe) -> None:
-        held = self._leaving[pipe]
+    def _forget_some(self, pipe: Pipe, held: _Held) -> bool:
+        """Take some of what a peer had out of the tree; returns whether there is more."""
         for topic in held.topics.take(FORGOTTEN_AT_ONCE):
             self._forget_topic(pipe, topic, held.silent)
-        if not len(held.topics):
+        if len(held.topics):
+            return True
+        former = self._leaving[pipe]
+        former.remove(held)
+        if not former:
             del self._leaving[pipe]
             self._set_plain()
+        return False
+
+    def _forget_former(self, pipe: Pipe, topic: bytes) -> None:
+        """A topic concerns a peer that is back: by its former connections it is not held."""
+        for held in self._leaving.get(pipe, ()):
+            if held.topics.discard(topic):
+                self._forget_topic(pipe, topic, held.silent)
+                return  # a later connection held it instead of the former, and not besides
 
     def _forget_topic(self, pipe: Pipe, topic: bytes, silent: bool) -> None:  # noqa: ARG002
         self._tree.discard(topic, pipe, EVERY_TIME)
@@ -215,7 +227,14 @@ class Publisher(PublisherOptions, BatchSender):
 
     def _matching(self, topic: bytes) -> Sequence[Pipe]:
         found: tuple[Pipe, ...] = self._tree.matches(topic)
-        return [p for p in found if p not in self._leaving] if self._leaving else found
+        if not self._leaving:
+            return found
+        return [p for p in found if p not in self._leaving or self._holds_now(p, topic)]
+
+    def _holds_now(self, pipe: Pipe, topic: bytes) -> bool:
+        """Whether a peer that has left is back, and subscribes to a prefix again."""
+        held = self._held.get(pipe)
+        return held is not None and held.topics.covers(topic)
 
     def _audience(self, message: Message) -> Sequence[Pipe]:
         matching = self._matching(message[0] if isinstance(message, list) else message)
@@ -270,6 +289,16 @@ class Pub(ConflateOptions, Publisher):
     socket_type = "PUB"
 
 
+class _Asked:
+    """What a peer wants of an XPUB with ``xpub_manual``: one for each connection."""
+
+    __slots__ = ("size", "topics")
+
+    def __init__(self) -> None:
+        self.topics: dict[bytes, None] = {}
+        self.size = 0  # bytes of them
+
+
 class XPub(XPubOptions, BatchReceiver, Publisher):
     r"""A PUB that receives its peers' subscriptions, as messages.
 
@@ -282,10 +311,11 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
     def _prepare(self) -> None:
         super()._prepare()
         self._queue = FairQueue()
-        self._news: deque[tuple[Pipe | None, bytes]] = deque()
+        self._news: deque[tuple[Pipe | None, _Asked | None, bytes]] = deque()
         self._holding: set[Pipe] = set()
-        self._asked: dict[Pipe, dict[bytes, None]] = {}  # with xpub_manual
-        self._last_from: Pipe | None = None  # whose subscription was received last
+        self._asked: dict[Pipe, _Asked] = {}  # by those that are connected
+        # Whose subscription was received last, and by which connection.
+        self._last_from: tuple[Pipe, _Asked | None] | None = None
 
     def subscribe(self, topic: bytes | str) -> None:
         """With ``xpub_manual``: subscribe the peer whose subscription was received last.
@@ -308,11 +338,13 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
             raise StateError("subscriptions take effect by themselves: turn on xpub_manual first")
         if self._last_from is None:
             raise StateError("no subscription was received yet whose peer this could be for")
-        # One that has gone, or will come back with subscriptions of its own, has none now.
-        return self._last_from if self._last_from.connected else None
+        # One that has gone, or has come back with subscriptions of its own, has none of that.
+        pipe, asked = self._last_from
+        return pipe if self._asked.get(pipe) is asked and pipe.connected else None
 
     def _pipe_connected(self, pipe: Pipe) -> None:
         super()._pipe_connected(pipe)
+        self._asked[pipe] = _Asked()
         if self.xpub_welcome_msg is not None:
             pipe.send(self.xpub_welcome_msg)
 
@@ -328,15 +360,19 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     def _note(self, pipe: Pipe, topic: bytes, wanted: bool) -> None:
         """With ``xpub_manual``: remember what a peer wants, whether it gets it or not."""
-        asked = self._asked.setdefault(pipe, {})
-        if wanted:
-            self._check_bounds(topic, len(asked))
-            asked[topic] = None
-        else:
-            asked.pop(topic, None)
+        asked = self._asked[pipe]
+        if not wanted and topic in asked.topics:
+            del asked.topics[topic]
+            asked.size -= len(topic)
+        elif wanted and topic not in asked.topics:
+            size = asked.size + len(topic)
+            self._check_bounds(topic, len(asked.topics), size)
+            asked.topics[topic] = None
+            asked.size = size
 
     def _announce(self, pipe: Pipe | None, topic: bytes, wanted: bool) -> None:
-        self._news.append((pipe, (b"\1" if wanted else b"\0") + topic))
+        asked = None if pipe is None else self._asked.get(pipe)
+        self._news.append((pipe, asked, (b"\1" if wanted else b"\0") + topic))
         if pipe is not None and self.rcvhwm and len(self._news) >= self.rcvhwm:
             # A peer may change its mind for ever; it is read no further before this is received.
             pipe.hold_input()
@@ -349,10 +385,11 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     def _forget(self, pipe: Pipe) -> None:
         asked = self._asked.pop(pipe, None)
-        if asked and pipe in self._held:
+        topics = asked.topics if asked is not None else {}
+        if topics and pipe in self._held:
             self._held[pipe].silent = True
         super()._forget(pipe)
-        for topic in asked or ():
+        for topic in topics:
             self._announce(None, topic, False)
 
     def _forget_topic(self, pipe: Pipe, topic: bytes, silent: bool) -> None:
@@ -367,9 +404,9 @@ class XPub(XPubOptions, BatchReceiver, Publisher):
 
     def _fetch(self) -> Message | None:
         if self._news:
-            pipe, notice = self._news.popleft()
+            pipe, asked, notice = self._news.popleft()
             if pipe is not None:
-                self._last_from = pipe
+                self._last_from = pipe, asked
             if self._holding and 2 * len(self._news) <= self.rcvhwm:
                 held, self._holding = self._holding, set()
                 for one in held:

@@ -13,7 +13,7 @@ import trio
 from .._errors import MultipartError
 from .._message import Message
 from .._option_groups import ReceiveOptions
-from .._speedups import AT_ONCE, PIECE, cost_of, size_of, size_of_singles
+from .._speedups import AT_ONCE, PASSED_OVER, PIECE, cost_of, size_of, size_of_singles
 from ..transports._waits import Wait
 from ._socket import Socket
 
@@ -233,7 +233,8 @@ class Receiver(ReceiveOptions, Socket):
     def _take_one_by_one(self, most: int) -> list[bytes]:
         # There is a head, or the next has several parts, or nothing of the kind above.
         taken: list[bytes] = []
-        while len(taken) < min(most, AT_ONCE):
+        enough = self._budget.left - cost_of(PASSED_OVER, 0)  # much was passed over meanwhile
+        while len(taken) < min(most, AT_ONCE) and self._budget.left > enough:
             message = self._peek()
             if message is None:
                 break

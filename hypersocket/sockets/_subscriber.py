@@ -74,6 +74,7 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
 
     def _prepare(self) -> None:
         super()._prepare()
+        self._passed = 0  # not wanted, and not taken from the budget yet
         common = self._queue, self._head, self._receivers, self._budget
         refill = self._host.poller.serve
         covers = self._topics.covers
@@ -131,22 +132,29 @@ class Sub(ConflateOptions, SubscriberOptions, Subscriber):
     def _fetch(self) -> Message | None:
         # A publisher filters; but it may not have heard yet what was cancelled, and multicast
         # brings everything.
-        for _ in range(PASSED_OVER):
-            message = super()._fetch()
-            if message is None:
-                return None
+        message = None
+        passed = 0
+        while passed < PASSED_OVER and (message := super()._fetch()) is not None:
             topic = message[0] if isinstance(message, list) else message
             if self._topics.covers(topic) is not self.invert_matching:
-                return message
-        self._goes_on = True
-        return None
+                break
+            message = None
+            passed += 1
+        self._passed_over(passed)
+        self._goes_on = passed == PASSED_OVER
+        return message
 
     def _fetch_singles(self, most: int) -> list[bytes]:
         covers, inverted = self._topics.covers, self.invert_matching
         came = super()._fetch_singles(most)
         wanted = [message for message in came if covers(message) is not inverted]
-        self._budget.left -= cost_of(len(came) - len(wanted), 0)
+        self._passed_over(len(came) - len(wanted))
         return wanted
+
+    def _passed_over(self, count: int) -> None:
+        self._passed += count
+        self._budget.left -= cost_of(self._passed, 0)
+        self._passed &= 7  # too few to cost anything: it counts with what comes next
 
 
 class XSub(Subscriber, BatchSender):

@@ -6,6 +6,7 @@ import logging
 import struct
 import sys
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ class Traffic(ABC):
         self._pipe = pipe
         self._endpoint = endpoint
         self._on_end = on_end
-        self._subscriptions: dict[bytes, bool] = {}
+        self._subscriptions: OrderedDict[bytes, bool] = OrderedDict()
         self._ended = False
         self._finishing = False
 
@@ -111,10 +112,11 @@ class Traffic(ABC):
 
     def _take_subscriptions(self) -> bytes:
         pending = self._subscriptions
-        some = list(pending)[:SUBSCRIPTIONS_AT_ONCE]
+        count = min(len(pending), SUBSCRIPTIONS_AT_ONCE)
+        some = [pending.popitem(last=False) for _ in range(count)]
         return b"".join(
-            self._conn.encode_subscription((b"\1" if pending.pop(topic) else b"\0") + topic)
-            for topic in some
+            self._conn.encode_subscription((b"\1" if wanted else b"\0") + topic)
+            for topic, wanted in some
         )
 
     def _dispatch(self, happened: Sequence[Event]) -> None:

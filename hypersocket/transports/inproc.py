@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import trio
@@ -80,7 +81,9 @@ class _Side:
         self.other: _Side
         self.joined = False
         self._pumping = False
-        self._subscriptions: dict[bytes, bool] = {}  # that the other side was not told of yet
+        # That the other side was not told of yet. There may be a million: to find the first of a
+        # dict takes the longer the more were before it.
+        self._subscriptions: OrderedDict[bytes, bool] = OrderedDict()
 
     def begin(self) -> None:
         """Both sides agreed: let through what has waited for it."""
@@ -125,9 +128,9 @@ class _Side:
     def _tell_subscriptions(self) -> None:
         other = self.other.pipe
         while self._subscriptions and self.joined and not other.holds_input:
-            topic = next(iter(self._subscriptions))
+            topic, wanted = self._subscriptions.popitem(last=False)
             try:
-                other.deliver_subscription(topic, self._subscriptions.pop(topic))
+                other.deliver_subscription(topic, wanted)
             except ProtocolError as error:
                 self.other.part(error.reason, str(error))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
 
 import hypersocket as hs
+from hypersocket.transports._traffic import SUBSCRIPTIONS_AT_ONCE
 
 from .worlds import drain, eventually, joined, next_event, would_block
 
@@ -282,3 +286,20 @@ async def test_bounds_end_that_connection_alone(
             await pub.send(b"still here")
             assert await good.recv() == b"still here"
             assert len(pub.stats().peers) == 1
+
+
+async def test_what_is_told_at_once_takes_no_look_at_the_rest() -> None:
+    """There may be a million: a list of all, for each thousand, takes seconds of work in all."""
+    topics = 100_000
+    async with joined(hs.Pub(), hs.Sub(), "tcp://127.0.0.1:*") as (_, sub):
+        for number in range(topics):
+            sub.subscribe(b"%d" % number)
+        (pipe,) = sub._host.pipes
+        traffic: Any = pipe.link._session._traffic
+        tracemalloc.start()
+        try:
+            assert traffic._take_subscriptions().count(b"SUBSCRIBE") == SUBSCRIPTIONS_AT_ONCE
+            assert tracemalloc.get_traced_memory()[1] < topics * 8 // 2
+        finally:
+            tracemalloc.stop()
+        assert len(traffic._subscriptions) == topics - SUBSCRIPTIONS_AT_ONCE

@@ -105,6 +105,38 @@ async def test_manual_cancellations_are_taken_at_the_bound() -> None:
         assert xpub.stats().disconnects == 0
 
 
+async def test_manual_counts_the_bytes_that_are_asked_for() -> None:
+    """Granted or not, they are kept; the same topic is kept once."""
+    xpub = hs.XPub(bind="inproc://p", xpub_manual=True, max_subscription_bytes=8)
+    async with xpub, hs.Sub(connect="inproc://p", reconnect_ivl=1000) as sub:
+        for topic in ("four", "more"):
+            sub.subscribe(topic)
+        sub.unsubscribe("four")
+        sub.subscribe("less")
+        assert [await xpub.recv() for _ in range(4)] == [b"\1four", b"\1more", b"\0four", b"\1less"]
+        assert xpub.stats().disconnects == 0
+        sub.subscribe("x")
+        assert xpub.stats().disconnects == 1
+        assert drain(xpub.recv_nowait) == [b"\0more", b"\0less"]
+
+
+async def test_manual_grants_nothing_to_who_came_after_the_one_that_asked() -> None:
+    """By the same pipe, which was dialled: whoever is there now has not asked for it."""
+    async with hs.XPub(connect="inproc://p", xpub_manual=True) as xpub:
+        async with hs.Sub(bind="inproc://p", subscribe="x"):
+            assert await xpub.recv() == b"\1x"
+        async with hs.Sub(bind="inproc://p", subscribe="y"):
+            await xpub.wait_connected()
+            xpub.subscribe("x")
+            assert list(xpub._tree) == []
+            assert await xpub.recv() == b"\0x"
+            xpub.subscribe("x")
+            assert list(xpub._tree) == []
+            assert await xpub.recv() == b"\1y"
+            xpub.subscribe("y")
+            assert list(xpub._tree) == [b"y"]
+
+
 async def test_manual_tells_of_the_subscriptions_of_a_peer_that_leaves() -> None:
     async with hs.XPub(bind="inproc://p", xpub_manual=True) as xpub:
         async with hs.Sub(connect="inproc://p", subscribe="x"):
@@ -273,17 +305,3 @@ async def test_who_has_left_is_granted_and_refused_nothing() -> None:
             xpub.subscribe(ended[1:])
         await eventually(lambda: not xpub._leaving)
         assert list(xpub._tree) == []
-
-
-@pytest.mark.usefixtures("few_at_once")
-async def test_a_peer_that_is_back_before_it_is_forgotten() -> None:
-    async with hs.Sub(bind="inproc://p", subscribe=TOPICS), hs.Pub(connect="inproc://p") as pub:
-        await eventually(lambda: len(pub._tree) == 100)
-        (pipe,) = pub._host.pipes
-        pub._pipe_disconnected(pipe)
-        assert pub._leaving
-        assert len(pub._tree) == 90
-        pub._pipe_connected(pipe)
-        assert not pub._leaving
-        assert list(pub._tree) == []
-        assert pub._publish_paths[0].is_plain

@@ -231,13 +231,23 @@ def test_what_is_found_is_the_callers(form: Any) -> None:
 
 
 @settings(max_examples=50)
-@given(st.lists(st.tuples(st.sampled_from(["add", "add", "discard"]), prefixes), max_size=40))
+@given(
+    st.lists(st.tuples(st.sampled_from(["add", "add", "discard", "covers"]), prefixes), max_size=40)
+)
 def test_sets(steps: list[tuple[str, bytes]]) -> None:
     model: set[bytes] = set()
     sets = [form.PrefixSet() for form in FORMS]
     for name, prefix in steps:
-        for each in (model, *sets):
-            getattr(each, name)(prefix)
+        answers = [getattr(each, name)(prefix) for each in sets]
+        if name == "covers":
+            expected: bool | None = any(map(prefix.startswith, model))
+        elif name == "discard":
+            expected = prefix in model
+            model.discard(prefix)
+        else:
+            expected = None
+            model.add(prefix)
+        assert answers == [expected, expected]
         for each in sets:
             assert sorted(each) == sorted(model)
             assert len(each) == len(model)

@@ -1034,7 +1034,7 @@ paths = st.one_of(
     st.tuples(st.just("wait"), st.just(0), st.just(0)),
     st.tuples(st.just("deliver"), numbers, any_in),
     st.tuples(st.just("deliver"), numbers, any_in),
-    st.tuples(st.just("flood"), numbers, st.sampled_from([255, 256, 257, 600])),
+    st.tuples(st.just("flood"), numbers, st.sampled_from([7, 8, 20, 255, 256, 257, 600])),
     st.tuples(st.just("take"), numbers),
     st.tuples(st.just("subscribe"), numbers, topics),
     st.tuples(st.just("subscribe"), numbers, topics),

@@ -61,6 +61,11 @@ class End:
         with suppress(BlockingIOError):
             self.read.append(self.near.recv(100))
 
+    def wakes(self) -> bool:
+        """Whether somebody is to run once it was served."""
+        self.nearby.serve()
+        return self.nearby.woke
+
 
 @contextmanager
 def ends(number: int) -> Iterator[list[End]]:
@@ -141,6 +146,50 @@ async def test_where_too_many_are_waited_for_it_looks_for_none(looker: Looker) -
             assert not one.nearby.look()
             nursery.cancel_scope.cancel()
     assert not looker.asked
+
+
+class Asked:
+    """Asks trio, and counts how often."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        monkeypatch.setattr(_nearby, "_statistics", self)
+
+    def __call__(self) -> trio.lowlevel.RunStatistics:
+        self.times += 1
+        return trio.lowlevel.current_statistics()
+
+
+async def test_where_the_application_waits_for_many_trio_is_asked_seldom(
+    looker: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it takes to answer grows with them."""
+    monkeypatch.setattr(_nearby, "MOST_WAITED_FOR", 5)
+    monkeypatch.setattr(_nearby, "UNASKED", 10)
+    asked = Asked(monkeypatch)
+    with ends(7) as (one, *others):
+        async with trio.open_nursery() as nursery:
+            for other in others:
+                nursery.start_soon(trio.lowlevel.wait_readable, other.near.fileno())
+            await trio.testing.wait_all_tasks_blocked()
+            one.far.send(b"first")
+            assert one.nearby.look()
+            for _ in range(10):
+                one.far.send(b"more")
+                assert not one.nearby.look()  # somebody may be to run
+                one.nearby._busy.rest()
+                assert asked.times == 1
+            assert [one.wakes(), asked.times] == [False, 2]
+            assert [one.wakes(), asked.times] == [True, 2]
+            nursery.cancel_scope.cancel()
+        for _ in range(9):
+            one.nearby.serve()
+        assert asked.times == 2
+        for _ in range(3):
+            one.far.send(b"alone")
+            assert one.nearby.look()
+        assert asked.times == 5
+    assert looker.asked
 
 
 async def receiver_of(it: Scene, take: list[bytes], busy_poll: float) -> PromptReceiver:
