@@ -31,7 +31,8 @@ from hypersocket.devices.amqp_gateway._spec import (
 
 from ..brokers.rabbitmq import RabbitMQ
 
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds that a test may take, and that a broker may stand still; far more than any needs."""
 
 ANY = "tcp://127.0.0.1:*"
 
@@ -44,6 +45,8 @@ def address(rabbitmq: RabbitMQ, **changes: Any) -> BrokerAddress:
         vhost=rabbitmq.vhost,
         username="guest",
         password="guest",
+        heartbeat=PATIENCE,
+        connect_timeout=PATIENCE,
     )
     return replace(plain, **changes)
 
@@ -63,7 +66,8 @@ def gateway(
         reconnect_ivl=0.05,
         reconnect_ivl_max=0.5,
     )
-    return AmqpGateway(GatewaySpec(name=name, broker=broker, routes=routes, **changes))
+    given = {"linger": PATIENCE, **changes}
+    return AmqpGateway(GatewaySpec(name=name, broker=broker, routes=routes, **given))
 
 
 def at(kind: str, **options: Any) -> RouteSocket:
