@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 import hypersocket as hs
 from hypersocket.amqp import Properties, Publication, Queue, Subscription, Target
@@ -153,15 +154,16 @@ async def test_identifiers_cannot_be_guessed_and_strangers_are_dropped(rabbitmq:
         assert stats(gw).drops == {"unknown reply": 3, "late reply": 2}
 
 
-async def test_no_reply_in_time_is_told(rabbitmq: RabbitMQ) -> None:
-    async with world(rabbitmq, timeout=0.2) as (gw, service):
+async def test_no_reply_in_time_is_told(rabbitmq: RabbitMQ, jumping_clock: MockClock) -> None:
+    async with world(rabbitmq, timeout=20) as (gw, service):
         async with hs.Req(connect=where(gw, "call")) as req:
             await req.send(b"q")
             request = await service.take_one()
+            jumping_clock.jump(20)
             assert await req.recv_multipart() == [
                 b"hs-error",
                 b"timeout",
-                b"there was no reply in 0.2 s",
+                b"there was no reply in 20 s",
             ]
             await service.reply(request, b"too late")
             await until(lambda: stats(gw).drops == {"late reply": 1})

@@ -12,6 +12,7 @@ import proton
 import pytest
 import trio
 from proton import Message
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import hypersocket as hs
 from hypersocket.amqp import Properties, Queue
@@ -149,12 +150,15 @@ async def test_a_link_that_the_peer_has_ended_is_opened_again() -> None:
 
 
 async def test_an_address_that_takes_nothing_does_not_hold_the_others_up_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, jumping_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(_replies, "NO_CREDIT", 0.05)
+    monkeypatch.setattr(_replies, "NO_CREDIT", 20.0)
     async with asking() as (gw, asks, _):
         asks.ask("full")
         asks.ask("caller")
+        await until(lambda: bool(asks.links_to("full")))
+        await wait_all_tasks_blocked()  # it waits for credit now
+        jumping_clock.jump(20)
         await until(lambda: gw.stats().routes[0].confirmed == 1)
         await until(lambda: gw.stats().routes[0].pending == 0)
         assert gw.stats().routes[0].drops == {"returned": 1}
