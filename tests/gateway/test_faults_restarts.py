@@ -5,10 +5,8 @@ from __future__ import annotations
 import faulthandler
 import struct
 from collections import Counter
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pika
 import pytest
@@ -16,9 +14,10 @@ import trio
 
 import hypersocket as hs
 
+from ..brokers.by_pika import channel
 from ..brokers.node import SMALL
 from ..brokers.rabbitmq import RabbitMQ, missing
-from .processes import GatewayProcess, gateway
+from .processes import PATIENT, GatewayProcess, gateway
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,7 +34,9 @@ ANY_PORT = "tcp://127.0.0.1:*"
 PATIENCE = 60.0
 
 CONFIG = """
+gateway.linger = 60
 [broker]
+{patient}
 url = "{url}"
 reconnect_ivl = 0.05
 reconnect_ivl_max = 0.2
@@ -52,12 +53,6 @@ socket = {{ connect = "{sink}" }}
 queue = "in"
 prefetch = {prefetch}
 """
-
-
-@contextmanager
-def channel(url: str) -> Generator[Any]:
-    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        yield connection.channel()
 
 
 def fill(url: str, count: int) -> None:
@@ -192,7 +187,7 @@ async def lose_nothing(path: Path, count: int, kills: int, restarts: int) -> Non
     ):
         await trio.to_thread.run_sync(fill, broker.url, count)
         ends = {"source": push.endpoints[0], "sink": pull.endpoints[0]}
-        text = CONFIG.format(url=broker.url, prefetch=PREFETCH, **ends)
+        text = CONFIG.format(patient=PATIENT, url=broker.url, prefetch=PREFETCH, **ends)
         async with gateway(path / "gateway.toml", text) as process, trio.open_nursery() as nursery:
             nursery.start_soon(tally.send, push)
             nursery.start_soon(tally.receive, pull)
