@@ -254,7 +254,9 @@ class TestWriting:
 
 class TestEnds:
     @pytest.mark.parametrize("how", ["garbage", "eof", "close"])
-    async def test_everything_on_it_has_ended(self, how: str) -> None:
+    async def test_everything_on_it_has_ended(
+        self, how: str, mock_clock: trio.testing.MockClock
+    ) -> None:
         async with scene() as it:
             sender = await it.sender()
             publications = [publication(), publication()]
@@ -285,7 +287,9 @@ class TestEnds:
                 assert isinstance((await it.hear())[-1], answer)
             assert sender.taken == 2
 
-    async def test_the_brokers_last_words_are_read_though_writing_fails(self) -> None:
+    async def test_the_brokers_last_words_are_read_though_writing_fails(
+        self, mock_clock: trio.testing.MockClock
+    ) -> None:
         async with scene() as it:
             sender = await it.sender()
             it.far.receive_stream.close()
