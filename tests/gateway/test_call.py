@@ -22,7 +22,7 @@ from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpe
 
 from ..brokers.rabbitmq import RabbitMQ
 from ..interop.peers import Theirs
-from .worlds import Amqp, amqp, at, gateway, running, unheard, until, where
+from .worlds import Amqp, amqp, at, gateway, running, unheard, until, where, without_memory
 
 
 def call(**changes: Any) -> RouteSpec:
@@ -225,7 +225,7 @@ async def test_a_lost_connection_is_told_and_later_requests_go_on(rabbitmq: Rabb
 
 async def test_a_named_reply_queue_outlives_the_connection(rabbitmq: RabbitMQ) -> None:
     declare = [Queue(name="rpc", durable=False), Queue(name="replies", durable=False)]
-    made = gateway(rabbitmq, call(reply_queue="replies"), declare=declare)
+    made = gateway(rabbitmq, call(reply_queue="replies", timeout=120), declare=declare)
     async with running(made) as gw, hs.Req(connect=where(gw, "call")) as req:
         await req.send(b"q")
         await until(lambda: stats(gw).confirmed == 1)
@@ -265,10 +265,11 @@ async def test_a_client_that_has_gone_holds_up_nobody(rabbitmq: RabbitMQ) -> Non
 
 async def test_a_broker_without_memory_has_requests_wait_in_order(rabbitmq: RabbitMQ) -> None:
     """It says so in the middle of requests that are written where they are read."""
-    watermark = "set_vm_memory_high_watermark"
-    async with world(rabbitmq) as (gw, service), hs.Dealer(connect=where(gw, "call")) as dealer:
-        try:
-            await rabbitmq.ctl("-q", watermark, "0.00001")
+    async with (
+        world(rabbitmq, timeout=120) as (gw, service),
+        hs.Dealer(connect=where(gw, "call")) as dealer,
+    ):
+        async with without_memory(rabbitmq):
             await dealer.send_multipart([b"", b"0"])
             await until(lambda: gw.stats().blocked != "")
             assert stats(gw).forwarded == 1
@@ -277,9 +278,6 @@ async def test_a_broker_without_memory_has_requests_wait_in_order(rabbitmq: Rabb
             await until(lambda: stats(gw).received > 1)
             await until(lambda: stats(gw).received + gw.sockets["call"].stats().queued_in == 20)
             assert stats(gw).forwarded == 1
-        finally:
-            with trio.CancelScope(shield=True):
-                await rabbitmq.ctl("-q", watermark, "0.4")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(service.echo)
             replies = [await dealer.recv_multipart() for _ in range(20)]

@@ -14,7 +14,7 @@ from hypersocket.devices.amqp_gateway._errors import GatewayError
 from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSocket, RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ
-from .worlds import amqp, at, close_gateways, depth, gateway, running, until, where
+from .worlds import amqp, at, close_gateways, depth, gateway, running, until, where, without_memory
 
 
 def out(**changes: object) -> RouteSpec:
@@ -284,21 +284,20 @@ def delete_exchange(vhost: str, name: str) -> str:
 async def test_the_window_bounds_what_is_taken(rabbitmq: RabbitMQ) -> None:
     """While the broker confirms nothing, the peers are held back."""
     route = out(prefetch=10)
-    async with running(gateway(rabbitmq, route, declare=[Q])) as gw:
-        await rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
-        try:
-            async with hs.Push(connect=where(gw, "out")) as push:
-                for number in range(100):
-                    await push.send(b"%d" % number)
-                await until(lambda: bool(gw.stats().blocked))
-                stats = gw.stats().routes[0]
-                assert 0 < stats.pending <= 10
-                assert stats.received == stats.pending
-                await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
-                await until(lambda: gw.stats().routes[0].confirmed == 100)
-                assert not gw.stats().blocked
-        finally:
-            await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+    async with (
+        running(gateway(rabbitmq, route, declare=[Q])) as gw,
+        without_memory(rabbitmq) as restore,
+        hs.Push(connect=where(gw, "out")) as push,
+    ):
+        for number in range(100):
+            await push.send(b"%d" % number)
+        await until(lambda: bool(gw.stats().blocked))
+        stats = gw.stats().routes[0]
+        assert 0 < stats.pending <= 10
+        assert stats.received == stats.pending
+        await restore()
+        await until(lambda: gw.stats().routes[0].confirmed == 100)
+        assert not gw.stats().blocked
 
 
 async def test_a_lost_connection_loses_nothing(rabbitmq: RabbitMQ) -> None:
@@ -358,17 +357,17 @@ async def test_a_stop_without_a_broker_says_what_is_unsettled(
     rabbitmq: RabbitMQ, jumping_clock: MockClock
 ) -> None:
     made = gateway(rabbitmq, out(), declare=[Q], linger=20)
-    await rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
-    try:
-        async with running(made) as gw, hs.Push(connect=where(gw, "out")) as push:
-            await push.send_many([b"1", b"2", b"3"])
-            await until(lambda: gw.stats().routes[0].pending > 0)
-            gw.stop_soon()
-            await until(lambda: gw.state == "stopping" and gw.stats().routes[0].pending == 3)
-            jumping_clock.jump(20)
-            result = await gw.stop()
-    finally:
-        await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+    async with (
+        without_memory(rabbitmq),
+        running(made) as gw,
+        hs.Push(connect=where(gw, "out")) as push,
+    ):
+        await push.send_many([b"1", b"2", b"3"])
+        await until(lambda: gw.stats().routes[0].pending > 0)
+        gw.stop_soon()
+        await until(lambda: gw.state == "stopping" and gw.stats().routes[0].pending == 3)
+        jumping_clock.jump(20)
+        result = await gw.stop()
     assert not result.complete
     assert result.unsettled == {"out": 3}
 

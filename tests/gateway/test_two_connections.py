@@ -11,7 +11,7 @@ from hypersocket.amqp import Queue
 from hypersocket.devices.amqp_gateway._spec import RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ
-from .worlds import amqp, at, gateway, running, until, where
+from .worlds import amqp, at, gateway, running, until, where, without_memory
 
 HERE, THERE = Queue(name="here"), Queue(name="there")
 
@@ -64,22 +64,21 @@ async def test_a_broker_without_memory_is_emptied(rabbitmq: RabbitMQ) -> None:
         await peer.queue("here")
         await peer.put("here", *bodies)
     few = RouteSpec(name="in", kind="in", queue="here", socket=at("PUSH"), prefetch=5)
-    async with running(gateway(rabbitmq, OUT, few, declare=[HERE, THERE])) as gw:
-        await rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
-        try:
-            async with hs.Push(connect=where(gw, "out")) as push:
-                await push.send(b"held back")
-                await until(lambda: bool(gw.stats().blocked))
-                async with hs.Pull(connect=where(gw, "in")) as pull:
-                    assert [await pull.recv() for _ in bodies] == bodies
-                    await until(lambda: gw.stats().routes[1].confirmed == len(bodies))
-                assert gw.stats().blocked
-                assert gw.stats().routes[0].confirmed == 0
-                await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
-                await until(lambda: gw.stats().routes[0].confirmed == 1)
-                assert not gw.stats().blocked
-        finally:
-            await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+    async with (
+        running(gateway(rabbitmq, OUT, few, declare=[HERE, THERE])) as gw,
+        without_memory(rabbitmq) as restore,
+        hs.Push(connect=where(gw, "out")) as push,
+    ):
+        await push.send(b"held back")
+        await until(lambda: bool(gw.stats().blocked))
+        async with hs.Pull(connect=where(gw, "in")) as pull:
+            assert [await pull.recv() for _ in bodies] == bodies
+            await until(lambda: gw.stats().routes[1].confirmed == len(bodies))
+        assert gw.stats().blocked
+        assert gw.stats().routes[0].confirmed == 0
+        await restore()
+        await until(lambda: gw.stats().routes[0].confirmed == 1)
+        assert not gw.stats().blocked
 
 
 @pytest.mark.parametrize(

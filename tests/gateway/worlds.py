@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import trio
@@ -173,6 +174,24 @@ async def close_gateways(rabbitmq: RabbitMQ) -> None:
         "rabbit_networking:connection_info_all([pid, client_properties]), "
         'lists:member({<<"connection_name">>, longstr, <<"gateway">>}, C)].',
     )
+
+
+@asynccontextmanager
+async def without_memory(rabbitmq: RabbitMQ) -> AsyncGenerator[Callable[[], Awaitable[object]]]:
+    """A broker that has none, until what this gives is called, or at the end.
+
+    Whatever becomes of the test: others share the broker.
+    """
+    await _set_watermark(rabbitmq, "0.00001")
+    try:
+        yield partial(_set_watermark, rabbitmq, "0.4")
+    finally:
+        with trio.CancelScope(shield=True):
+            await _set_watermark(rabbitmq, "0.4")
+
+
+async def _set_watermark(rabbitmq: RabbitMQ, share: str) -> None:
+    await rabbitmq.ctl("set_vm_memory_high_watermark", share)
 
 
 async def until(holds: Callable[[], bool]) -> None:
