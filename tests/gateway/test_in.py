@@ -12,7 +12,6 @@ import hypersocket as hs
 from hypersocket.amqp import Binding, ChannelLost, Properties, Queue, Subscription
 from hypersocket.devices.amqp_gateway._errors import GatewayError
 from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpec
-from hypersocket.devices.amqp_gateway._stats import RouteStats
 
 from ..brokers.rabbitmq import RabbitMQ
 from .worlds import amqp, at, close_gateways, depth, gateway, running, until, where
@@ -116,8 +115,7 @@ async def test_what_a_peer_did_not_take_goes_to_the_next(rabbitmq: RabbitMQ) -> 
     async with amqp(rabbitmq) as peer, running(gateway(rabbitmq, route, declare=[Q])) as gw:
         await peer.put("q", *([body] * 60))
         async with hs.Pull(connect=where(gw, "in"), rcvhwm=1):
-            # Of the 50 at a time far more are here than the connection takes by itself.
-            await until(lambda: _are_stuck(gw.stats().routes[0]))
+            await until(lambda: gw.stats().routes[0].pending > 0)
         await until(lambda: gw.stats().routes[0].requeued > 0)
         before = gw.stats().routes[0].confirmed
         async with hs.Pull(connect=where(gw, "in")) as pull:
@@ -125,10 +123,6 @@ async def test_what_a_peer_did_not_take_goes_to_the_next(rabbitmq: RabbitMQ) -> 
             assert all(one == body for one in found)
             await until(lambda: gw.stats().routes[0].confirmed >= 60)
         assert await depth(rabbitmq, "q") == (0, 0)
-
-
-def _are_stuck(route: RouteStats) -> bool:
-    return route.pending > 0 and route.credit <= 25
 
 
 async def test_a_pub_waits_for_a_subscription(rabbitmq: RabbitMQ) -> None:
