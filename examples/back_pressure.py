@@ -1,5 +1,7 @@
 """A source that is quicker than its worker: `send` waits, and nothing is dropped."""
 
+from contextlib import suppress
+
 import trio
 
 import hypersocket as hs
@@ -11,19 +13,18 @@ async def main() -> None:
         hs.Pull(connect="inproc://jobs", rcvhwm=5) as pull,
     ):
         sent = 0
-        with trio.move_on_after(0.05):
+        with suppress(trio.WouldBlock):
             while True:
-                await push.send(b"%d" % sent)
+                push.send_nowait(b"%d" % sent)
                 sent += 1
         print("accepted while nobody reads:", sent)
 
-        try:
-            push.send_nowait(b"one more")
-        except trio.WouldBlock:
-            print("send_nowait would have to wait")
+        with trio.move_on_after(0.05) as patience:
+            await push.send(b"one more")
+        print("send had to wait:", patience.cancelled_caught)
 
         print("now read:", len(await pull.recv_many()))
-        push.send_nowait(b"one more")
+        await push.send(b"one more")
         print("there is room again:", await pull.recv())
 
 

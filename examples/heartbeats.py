@@ -49,16 +49,14 @@ async def main() -> None:
             immediate=True,  # nothing is queued for a connection that is not there
         )
         async with push.monitor() as monitor, push:
+            await push.send(b"first")
+            print("received", await pull.recv())
+            print("the cable is cut")
+            cable.is_cut = True
             async for event in monitor:
-                match event:
-                    case events.HandshakeSucceeded() if not cable.is_cut:
-                        await push.send(b"first")
-                        print("received", await pull.recv())
-                        print("the cable is cut")
-                        cable.is_cut = True
-                    case events.Disconnected(reason=reason):
-                        print("disconnected:", reason)
-                        break
+                if isinstance(event, events.Disconnected):
+                    print("disconnected:", event.reason)
+                    break
             cable.is_cut = False
             print("the cable is mended")
             await push.send(b"second")

@@ -69,33 +69,29 @@ MOST_SERVED = 256
 cdef enum:
     C_MOST_SERVED = 256
 
+cdef struct place:
+    PyObject* channel
+    void* keeper
+
 # The channels of the whole process, each kept by the one of Channels that it is in: a descriptor is
-# one connection's alone, and what an event is for is found here sooner than in a dict. What is left
-# behind by one that was never removed is not looked at: whoever asks for a descriptor has added it.
-cdef PyObject** by_fd = NULL
-cdef int by_fd_size = 0
+# one connection's alone, and what an event is for is found here sooner than in a dict.
+cdef place* places = NULL
+cdef int places_size = 0
 
 
 cdef int make_place(int fd) except -1:
-    global by_fd, by_fd_size
-    cdef int size = by_fd_size
-    cdef PyObject** more
+    global places, places_size
+    cdef int size = places_size
+    cdef place* more
     if fd < size:
         return 0
     size = max(fd + 1, 2 * size, 64)
-    more = <PyObject**> PyMem_RawRealloc(by_fd, size * sizeof(PyObject*))
+    more = <place*> PyMem_RawRealloc(places, size * sizeof(place))
     if more == NULL:
         raise MemoryError
-    memset(more + by_fd_size, 0, (size - by_fd_size) * sizeof(PyObject*))
-    by_fd = more
-    by_fd_size = size
-    return 0
-
-
-cdef int forget(int fd, object channel) noexcept:
-    # The number may be another's by now, if who closed it has not said so.
-    if by_fd[fd] == <PyObject*> channel:
-        by_fd[fd] = NULL
+    memset(more + places_size, 0, (size - places_size) * sizeof(place))
+    places = more
+    places_size = size
     return 0
 
 
@@ -106,9 +102,14 @@ cdef class Channels:
         self._all = {}
 
     def __dealloc__(self):
-        if self._all is not None:
-            for fd, channel in self._all.items():
-                forget(fd, channel)
+        cdef int fd
+        for fd in range(places_size):
+            self._forget(fd)
+
+    cdef void _forget(self, int fd) noexcept:
+        # The number may be another's by now, if who closed it has not said so.
+        if places[fd].keeper == <void*> self:
+            places[fd].keeper = NULL
 
     def __len__(self):
         return len(self._all)
@@ -118,13 +119,13 @@ cdef class Channels:
             raise ValueError(f"fd={fd}: expected a descriptor")
         make_place(fd)
         self._all[fd] = channel
-        by_fd[fd] = <PyObject*> channel
+        places[fd].channel = <PyObject*> channel
+        places[fd].keeper = <void*> self
 
     def remove(self, int fd):
-        channel = self._all.pop(fd, None)
-        if channel is None:
+        if self._all.pop(fd, None) is None:
             return False
-        forget(fd, channel)
+        self._forget(fd)
         return True
 
     def only(self):
@@ -150,9 +151,9 @@ cdef class Channels:
             PyErr_SetFromErrno(OSError)
         for each in range(count):
             fd = ready[each].data.fd
-            if fd >= by_fd_size or by_fd[fd] == NULL:
+            if fd >= places_size or places[fd].keeper != <void*> self:
                 continue
-            channel = <object> by_fd[fd]
+            channel = <object> places[fd].channel
             if type(channel) is Wire:
                 (<Wire> channel)._ready(<int> ready[each].events)
             else:

@@ -19,7 +19,7 @@ from typing import Self
 import pytest
 import trio
 
-from .child import Child
+from .child import Child, free_ports
 from .node import BrokerError
 
 SOURCE = Path("/usr/share/proton/examples/c/broker.c")
@@ -48,7 +48,7 @@ def compiled(directory: Path) -> Path:
 
 
 class ProtonBroker:
-    """``async with ProtonBroker(directory) as broker``: on a port of the kernel's choice.
+    """``async with ProtonBroker(directory) as broker``: on a port that nobody else is given.
 
     Args:
         directory: where the program and what it prints go.
@@ -62,6 +62,7 @@ class ProtonBroker:
     def start(self) -> None:
         """Start it; returns when it listens. Started again, it has the port that it had."""
         program = compiled(self._directory)
+        self.port = self.port or free_ports(1)[0]
         output = self._directory / "proton-broker.log"
         output.unlink(missing_ok=True)
         self._child = Child(
@@ -70,14 +71,14 @@ class ProtonBroker:
             output=output,
             cwd=self._directory,
         )
-        self.port = self._listening(output)
+        self._wait_until_it_listens(output)
 
-    def _listening(self, output: Path) -> int:
+    def _wait_until_it_listens(self, output: Path) -> None:
         deadline = time.monotonic() + PATIENCE
         while self._child is not None and self._child.running and time.monotonic() < deadline:
             for line in output.read_text().splitlines(keepends=True):
                 if line.startswith("listening on ") and line.endswith("\n"):
-                    return int(line.removeprefix("listening on "))
+                    return
             time.sleep(0.01)
         self.kill()
         raise BrokerError(f"proton's broker did not start: {output.read_text()}")

@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 """Seconds that a step may take before it has failed; far more than any needs."""
 
+PATIENT = "heartbeat = 60\nconnect_timeout = 60\n"
+"""What a ``[broker]`` table says so that a broker, or the gateway, may stand still."""
+
 
 class GatewayProcess:
     """One process. What it writes goes to a file beside its configuration."""

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
-import pika
 import pytest
 
 import hypersocket as hs
 from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
 from hypersocket.devices.amqp_gateway._spec import RouteSpec
 
+from ..brokers.by_pika import channel
 from ..brokers.rabbitmq import RabbitMQ
 from . import worlds10
 from .worlds import amqp, at, gateway, running, until, where
 
 ROUTE = RouteSpec(name="in", kind="in", socket=at("PUSH"), queue="q")
 ROUTE10 = RouteSpec(name="in", kind="in", socket=at("PUSH"), address="/amq/queue/q")
-
-
-@contextmanager
-def channel(rabbitmq: RabbitMQ) -> Generator[Any]:
-    with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
-        yield connection.channel()
 
 
 async def channels(rabbitmq: RabbitMQ) -> int:
@@ -38,7 +29,7 @@ async def test_a_queue_that_is_deleted_again_and_again_costs_no_channels(
 ) -> None:
     spec = gateway(rabbitmq, ROUTE).spec
     soon = replace(spec.broker, reconnect_ivl=0.01, reconnect_ivl_max=0.02)
-    with channel(rabbitmq) as there:
+    with channel(rabbitmq.url) as there:
         there.queue_declare("q")
         async with (
             running(AmqpGateway(replace(spec, broker=soon))) as gw,
@@ -76,7 +67,7 @@ async def test_a_deleted_queue_is_told_of_over_amqp_10_and_read_when_it_is_there
         ):
             await peer.put("q", b"1")
             assert await pull.recv() == b"1"
-            with channel(rabbitmq) as there:
+            with channel(rabbitmq.url) as there:
                 there.queue_delete("q")
             await until(lambda: "amqp:not-found" in gw.stats().routes[0].error)
             await peer.queue("q", durable=False)

@@ -10,6 +10,7 @@ import trio
 import hypersocket as hs
 
 from ..brokers.rabbitmq import RabbitMQ, missing
+from .processes import PATIENT
 from .worlds import amqp, until
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
@@ -24,6 +25,7 @@ async def test_the_gateway_goes_on_with_the_second_broker(
         await file.write_text(
             f"""
             [broker]
+            {PATIENT}
             url = ["{first.url}", "{rabbitmq.url}"]
             [[broker.queues]]
             name = "there"

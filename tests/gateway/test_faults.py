@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -19,20 +19,16 @@ import hypersocket as hs
 from hypersocket.management import parse_report, topic_prefix
 
 from ..amqp.v10.peer import Peer, serve
+from ..brokers.by_pika import channel
 from ..brokers.rabbitmq import RabbitMQ, missing
-from .processes import PATIENCE, gateway
+from .processes import PATIENCE, PATIENT, gateway
+from .worlds import until
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
 WORKER = Path(__file__).parents[1] / "devices" / "worker.py"
 ANY_PORT = "tcp://127.0.0.1:*"
 MIB = 1 << 20
-
-
-@contextmanager
-def channel(url: str) -> Generator[Any]:
-    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        yield connection.channel()
 
 
 def declare(url: str, *queues: str, **arguments: Any) -> None:
@@ -70,7 +66,8 @@ def depth(url: str, queue: str) -> int:
 async def running(text: str, path: Path, url: str) -> AsyncGenerator[hs.devices.AmqpGateway]:
     """A gateway in this process, stopped gracefully at the end."""
     file = path / "gateway.toml"
-    await trio.Path(file).write_text(f'[broker]\nurl = "{url}"\n{text}', encoding="utf-8")
+    whole = f'gateway.linger = 60\n[broker]\n{PATIENT}url = "{url}"\n{text}'
+    await trio.Path(file).write_text(whole, encoding="utf-8")
     device = hs.devices.AmqpGateway.from_file(file)
     async with trio.open_nursery() as nursery:
         await nursery.start(device.run)
@@ -181,6 +178,7 @@ async def test_a_broker_without_memory_holds_the_sender_back(tmp_path: Path) -> 
         await in_thread(declare, broker.url, "full")
         text = f"""
         [broker]
+        {PATIENT}
         url = "{broker.url}"
         [routes.out]
         kind = "out"
@@ -188,6 +186,7 @@ async def test_a_broker_without_memory_holds_the_sender_back(tmp_path: Path) -> 
         queue = "full"
         [gateway]
         monitor_interval = 0.2
+        linger = 60
         """
         async with (
             gateway(tmp_path / "gateway.toml", text) as process,
@@ -252,6 +251,7 @@ async def test_poison_from_the_broker_ends_nothing_but_itself(
         with trio.fail_after(PATIENCE):
             came = [await pull.recv_multipart() for _ in range(5)]
             said, *frames = await dead.recv_multipart()
+            await until(lambda: device.stats().routes[0].pending == 0)
         # Lengths that do not fit are of somebody else's making: such a message is one frame.
         bodies = [b"before", b"binary", b"frames", b"frames", b"after"]
         assert [message[1:] for message in came] == [[body] for body in bodies]
@@ -301,6 +301,7 @@ async def test_poison_from_zmq_ends_nothing_but_itself(
         with trio.fail_after(PATIENCE):
             assert await in_thread(get, rabbitmq.url, "sound", 2) == [b"before", b"after"]
             reason, *_ = await dead.recv_multipart()
+            await until(lambda: device.stats().routes[0].pending == 0)
         assert json.loads(reason)["headers"]["x-hypersocket-reason"]
         stats = device.stats()
         assert stats.reconnects == 0
@@ -345,7 +346,7 @@ async def test_what_the_broker_refuses_is_told_in_one_line(
     rabbitmq: RabbitMQ, tmp_path: Path, url: str, rest: str, words: list[str]
 ) -> None:
     where = url.format(at=f"127.0.0.1:{rabbitmq.port}", url=rabbitmq.url)
-    text = f'[broker]\nurl = "{where}"\n{rest}\n'
+    text = f'[broker]\n{PATIENT}url = "{where}"\n{rest}\n'
     async with gateway(tmp_path / "gateway.toml", text) as process:
         await process.start()
         assert await process.ended() == 1
@@ -383,7 +384,7 @@ async def test_a_refused_attach_is_told_in_one_line(tmp_path: Path, direction: s
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, refuse, 0, host="127.0.0.1"))
         port = listener.socket.getsockname()[1]
-        text = f'[broker]\nurl = "amqp://127.0.0.1:{port}"\n'
+        text = f'[broker]\n{PATIENT}url = "amqp://127.0.0.1:{port}"\n'
         text += f'{V10}{direction}address = "nowhere"\n'
         async with gateway(tmp_path / "gateway.toml", text) as process:
             await process.start()

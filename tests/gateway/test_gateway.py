@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import pytest
@@ -12,10 +14,11 @@ from trio.testing import wait_all_tasks_blocked
 import hypersocket as hs
 from hypersocket.amqp import ConnectionLost, Queue
 from hypersocket.devices.amqp_gateway._errors import GatewayError
+from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
 from hypersocket.devices.amqp_gateway._spec import RouteSocket, RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ
-from .worlds import address, amqp, at, close_gateways, gateway, running, until, where
+from .worlds import PATIENCE, address, amqp, at, close_gateways, gateway, running, until, where
 
 Q = Queue(name="q", durable=False)
 OUT = RouteSpec(name="out", kind="out", queue="q", socket=at("PULL"))
@@ -33,7 +36,7 @@ async def test_what_does_not_pass_ends_the_start(
     rabbitmq: RabbitMQ, changes: dict[str, str], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = gateway(rabbitmq, OUT, addresses=[address(rabbitmq, **changes)])
-    with pytest.raises(ConnectionLost, match=words) as caught, trio.fail_after(15):
+    with pytest.raises(ConnectionLost, match=words) as caught, trio.fail_after(PATIENCE):
         await made.run()
     assert "\n" not in str(caught.value)
     assert "wrong-one" not in str(caught.value) + caplog.text + repr(made.spec)
@@ -55,20 +58,27 @@ async def test_an_unknown_host_ends_the_start(rabbitmq: RabbitMQ) -> None:
         await made.run()
 
 
-async def unused() -> int:
-    async with hs.Pull(bind="tcp://127.0.0.1:*") as pull:
-        return int(pull.endpoints[0].rpartition(":")[2])
+@contextmanager
+def unused() -> Generator[int]:
+    """A port at which nobody listens, and which nobody else is given meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 async def test_a_broker_that_is_not_there_yet_is_waited_for(rabbitmq: RabbitMQ) -> None:
     """The gateway has started; messages wait with their peers."""
-    absent = address(rabbitmq, port=await unused())
-    made = gateway(rabbitmq, OUT, addresses=[absent])
+    with unused() as port:
+        absent = address(rabbitmq, port=port)
+        await _is_waited_for(gateway(rabbitmq, OUT, addresses=[absent], linger=0), port)
+
+
+async def _is_waited_for(made: AmqpGateway, port: int) -> None:
     async with running(made) as gw:
         stats = gw.stats()
         assert not stats.connected
         assert "refused" in stats.error.lower()
-        assert stats.address == f"127.0.0.1:{absent.port}"
+        assert stats.address == f"127.0.0.1:{port}"
         async with hs.Push(connect=where(gw, "out")) as push:
             await push.wait_connected()
             await push.send(b"waits")
@@ -80,13 +90,14 @@ async def test_a_broker_that_is_not_there_yet_is_waited_for(rabbitmq: RabbitMQ) 
 
 async def test_addresses_are_tried_in_turn(rabbitmq: RabbitMQ) -> None:
     wrong = address(rabbitmq, password="no")
-    absent = address(rabbitmq, port=await unused())
     good = address(rabbitmq)
-    made = gateway(rabbitmq, OUT, declare=[Q], addresses=[wrong, absent, good])
-    async with running(made) as gw:
-        assert gw.stats().connected
-        assert gw.stats().address == f"127.0.0.1:{rabbitmq.port}"
-        assert gw.stats().connects == 1
+    with unused() as port:
+        absent = address(rabbitmq, port=port)
+        made = gateway(rabbitmq, OUT, declare=[Q], addresses=[wrong, absent, good])
+        async with running(made) as gw:
+            assert gw.stats().connected
+            assert gw.stats().address == f"127.0.0.1:{rabbitmq.port}"
+            assert gw.stats().connects == 1
 
 
 async def test_all_routes_run_over_each_connection(rabbitmq: RabbitMQ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ..brokers.child import free_ports
 from ..brokers.rabbitmq import RabbitMQ
-from ..cli.commands import MODULE, ROOT, Start, run
+from ..cli.commands import MODULE, PATIENCE, ROOT, Start, run
 from ..cli.conftest import start as start
 
 pytestmark = pytest.mark.interop
@@ -56,7 +56,7 @@ def test_the_five_minutes_of_the_guide(start: Start, rabbitmq: RabbitMQ, tmp_pat
         words = re.sub(r"\bhypersocket\b", " ".join(MODULE), command)
         words = re.sub(r"^python\b", MODULE[0], words)
         answered = subprocess.run(
-            ["sh", "-c", words], capture_output=True, check=False, timeout=30, cwd=ROOT
+            ["sh", "-c", words], capture_output=True, check=False, timeout=PATIENCE, cwd=ROOT
         )
         assert (answered.returncode, answered.stderr) == (0, b""), command
         assert answered.stdout.decode() == printed

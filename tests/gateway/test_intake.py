@@ -12,7 +12,7 @@ import trio.testing
 import hypersocket as hs
 from hypersocket.devices.amqp_gateway.routes._intake import Intake
 
-LIMIT = 10.0
+LIMIT = 30.0
 
 
 class Taker:

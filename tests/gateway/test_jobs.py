@@ -50,7 +50,7 @@ async def world(endpoint: str = "inproc://jobs", **more: Any) -> AsyncGenerator[
 
 
 async def there(one: World, count: int = 1) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         await eventually(lambda: one.jobs.workers == count)
 
 
@@ -96,7 +96,7 @@ async def test_what_it_answered_before_it_went_counts() -> None:
         for number in range(20):
             async with Theirs("REP") as rep:
                 rep.connect(one.socket.endpoints[0])
-                with trio.fail_after(10):
+                with trio.fail_after(30):
                     await one.give(b"%d" % number)
                     request = await rep.recv_multipart()
                     await rep.send_multipart(request)

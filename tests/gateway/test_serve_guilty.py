@@ -13,7 +13,11 @@ import proton
 import pytest
 import trio
 from proton import Message
+<<<<<<< HEAD
 from trio.testing import MockClock
+=======
+from trio.testing import MockClock, wait_all_tasks_blocked
+>>>>>>> flake-a
 
 import hypersocket as hs
 from hypersocket.amqp import (
@@ -342,12 +346,15 @@ async def test_an_answer_by_a_link_for_which_the_connection_is_ended_is_found() 
 
 
 async def test_an_address_that_takes_nothing_does_not_hold_the_others_up_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, jumping_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(_replies, "NO_CREDIT", 0.05)
+    monkeypatch.setattr(_replies, "NO_CREDIT", 20.0)
     async with asking() as (gw, asks, _):
         asks.ask("full")
         asks.ask("caller")
+        await until(lambda: bool(asks.links_to("full")))
+        await wait_all_tasks_blocked()  # it waits for credit now
+        jumping_clock.jump(20)
         await until(lambda: gw.stats().routes[0].confirmed == 1)
         await until(lambda: gw.stats().routes[0].pending == 0)
         assert gw.stats().routes[0].drops == {"returned": 1}

@@ -36,7 +36,7 @@ from . import worlds10
 from .worlds import Amqp, amqp, at, gateway, running, unheard, until, where
 
 T = Exchange(name="t", type="topic", durable=False)
-LIMIT = 10.0
+LIMIT = 30.0
 
 
 def topics(**changes: Any) -> RouteSpec:

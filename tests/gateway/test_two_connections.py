@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-import trio
 
 import hypersocket as hs
 from hypersocket.amqp import Queue
 from hypersocket.devices.amqp_gateway._spec import DeadLetters, Policy, RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ
-from .worlds import amqp, at, gateway, running, until, where
+from .worlds import amqp, at, gateway, running, until, where, without_memory
 
 HERE, THERE = Queue(name="here"), Queue(name="there")
 
@@ -77,7 +74,7 @@ async def test_a_broker_without_memory_is_emptied(rabbitmq: RabbitMQ) -> None:
     few = RouteSpec(name="in", kind="in", queue="here", socket=at("PUSH"), prefetch=5)
     async with (
         running(gateway(rabbitmq, OUT, few, declare=[HERE, THERE])) as gw,
-        without_memory(rabbitmq) as give_back,
+        without_memory(rabbitmq) as restore,
         hs.Push(connect=where(gw, "out")) as push,
     ):
         await push.send(b"held back")
@@ -87,7 +84,7 @@ async def test_a_broker_without_memory_is_emptied(rabbitmq: RabbitMQ) -> None:
             await until(lambda: gw.stats().routes[1].confirmed == len(bodies))
         assert gw.stats().blocked
         assert gw.stats().routes[0].confirmed == 0
-        await give_back()
+        await restore()
         await until(lambda: gw.stats().routes[0].confirmed == 1)
         assert not gw.stats().blocked
 
@@ -102,14 +99,14 @@ async def test_a_dead_letter_does_not_keep_a_broker_without_memory_from_being_em
         await peer.put("here", b"too long", *bodies)
     async with (
         running(gateway(rabbitmq, BURYING, declare=[HERE, THERE])) as gw,
-        without_memory(rabbitmq) as give_back,
+        without_memory(rabbitmq) as restore,
         hs.Pull(connect=where(gw, "in")) as pull,
     ):
         assert [await pull.recv() for _ in bodies] == bodies
         await until(lambda: gw.stats().routes[0].confirmed == len(bodies))
         await until(lambda: bool(gw.stats().blocked))
         assert gw.stats().routes[0].dead_lettered == 0
-        await give_back()
+        await restore()
         await until(lambda: gw.stats().routes[0].dead_lettered == 1)
 
 
@@ -160,26 +157,6 @@ async def test_a_second_one_that_is_refused_holds_nobody_else_back(rabbitmq: Rab
                 assert await pull.recv() == b"in"
     finally:
         await limit_connections(rabbitmq, -1)
-
-
-@asynccontextmanager
-async def without_memory(rabbitmq: RabbitMQ) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
-    """The broker is short of memory, until this is left, or what it gives is called."""
-
-    async def give_back() -> None:
-        await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
-
-    await rabbitmq.ctl("set_vm_memory_high_watermark", "0.00001")
-    try:
-        # Each connection is told of it for itself, and a little later.
-        while f"{rabbitmq.vhost}\trunning" in await rabbitmq.ctl(
-            *("-q", "list_connections", "vhost", "state", "--no-table-headers")
-        ):
-            pass
-        yield give_back
-    finally:
-        with trio.CancelScope(shield=True):
-            await give_back()
 
 
 async def limit_connections(rabbitmq: RabbitMQ, most: int) -> None:

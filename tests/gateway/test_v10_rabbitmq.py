@@ -17,7 +17,7 @@ from hypersocket.devices.amqp_gateway._spec import DeadLetters, RouteSpec
 
 from ..brokers.rabbitmq import RabbitMQ, missing
 from ..interop.peers import Theirs
-from .worlds import amqp, at, depth, running, unheard, until, where
+from .worlds import PATIENCE, amqp, at, depth, running, unheard, until, where
 from .worlds10 import connect, gateway, stats
 
 pytestmark = pytest.mark.interop
@@ -91,7 +91,8 @@ def _binding(vhost: str, exchange: str, key: str, queue: str) -> str:
 
 async def test_a_missing_queue_is_one_clear_error(rabbitmq: RabbitMQ) -> None:
     for route in (out(), into()):
-        with trio.fail_after(10), pytest.raises(ChannelLost, match="NOT_FOUND - no queue 'q'"):
+        words = "NOT_FOUND - no queue 'q'"
+        with trio.fail_after(PATIENCE), pytest.raises(ChannelLost, match=words):
             await gateway(rabbitmq, route).run()
 
 
@@ -214,8 +215,7 @@ async def test_topics_have_a_link_for_each_pattern(rabbitmq: RabbitMQ) -> None:
         subscriber.socket.subscribe(b"se.stockholm.")
         subscriber.connect(where(one, "xpub"))
         await until(lambda: stats(one).bindings == 2)
-        await publisher.wait_connected()
-        await until(lambda: bool(publisher.stats().peers))
+        await publisher.wait_subscribed("")
         for topic in (b"se.lund.", b"no.oslo", b"se.stockholm.wind", b"dk.a", b"no.bergen"):
             await publisher.send_multipart([topic, b"of " + topic])
         got = [await _theirs(subscriber) for _ in range(3)]
@@ -275,7 +275,7 @@ async def test_call_and_serve_meet(rabbitmq: RabbitMQ) -> None:
 async def test_a_call_without_a_reply_queue_says_what_it_needs(rabbitmq: RabbitMQ) -> None:
     await queues(rabbitmq, "rpc")
     call = RouteSpec(name="call", kind="call", socket=at("ROUTER"), address="/amq/queue/rpc")
-    with trio.fail_after(10), pytest.raises(ChannelLost, match="reply_queue"):
+    with trio.fail_after(PATIENCE), pytest.raises(ChannelLost, match="reply_queue"):
         await gateway(rabbitmq, call).run()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import trio
@@ -31,7 +32,8 @@ from hypersocket.devices.amqp_gateway._spec import (
 
 from ..brokers.rabbitmq import RabbitMQ
 
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds that a test may take, and that a broker may stand still; far more than any needs."""
 
 ANY = "tcp://127.0.0.1:*"
 
@@ -44,6 +46,8 @@ def address(rabbitmq: RabbitMQ, **changes: Any) -> BrokerAddress:
         vhost=rabbitmq.vhost,
         username="guest",
         password="guest",
+        heartbeat=PATIENCE,
+        connect_timeout=PATIENCE,
     )
     return replace(plain, **changes)
 
@@ -63,7 +67,8 @@ def gateway(
         reconnect_ivl=0.05,
         reconnect_ivl_max=0.5,
     )
-    return AmqpGateway(GatewaySpec(name=name, broker=broker, routes=routes, **changes))
+    given = {"linger": PATIENCE, **changes}
+    return AmqpGateway(GatewaySpec(name=name, broker=broker, routes=routes, **given))
 
 
 def at(kind: str, **options: Any) -> RouteSocket:
@@ -169,6 +174,29 @@ async def close_gateways(rabbitmq: RabbitMQ) -> None:
         "rabbit_networking:connection_info_all([pid, client_properties]), "
         'lists:member({<<"connection_name">>, longstr, <<"gateway">>}, C)].',
     )
+
+
+@asynccontextmanager
+async def without_memory(rabbitmq: RabbitMQ) -> AsyncGenerator[Callable[[], Awaitable[object]]]:
+    """A broker that has none, until what this gives is called, or at the end.
+
+    Whatever becomes of the test: others share the broker.
+    """
+    await _set_watermark(rabbitmq, "0.00001")
+    try:
+        # Each connection is told of it for itself, and a little later.
+        while f"{rabbitmq.vhost}\trunning" in await rabbitmq.ctl(
+            *("-q", "list_connections", "vhost", "state", "--no-table-headers")
+        ):
+            pass
+        yield partial(_set_watermark, rabbitmq, "0.4")
+    finally:
+        with trio.CancelScope(shield=True):
+            await _set_watermark(rabbitmq, "0.4")
+
+
+async def _set_watermark(rabbitmq: RabbitMQ, share: str) -> None:
+    await rabbitmq.ctl("set_vm_memory_high_watermark", share)
 
 
 async def until(holds: Callable[[], bool]) -> None:

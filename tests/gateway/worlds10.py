@@ -28,12 +28,19 @@ def gateway(
     broker = BrokerSpec(
         protocol="1.0", addresses=(address,), reconnect_ivl=0.05, reconnect_ivl_max=0.5
     )
-    return AmqpGateway(GatewaySpec(name=name, broker=broker, routes=routes, **changes))
+    given = {"linger": worlds.PATIENCE, **changes}
+    return AmqpGateway(GatewaySpec(name=name, broker=broker, routes=routes, **given))
 
 
 def anonymous(port: int) -> BrokerAddress:
     """A broker that asks nobody who he is."""
-    return BrokerAddress(host="127.0.0.1", port=port, sasl="ANONYMOUS")
+    return BrokerAddress(
+        host="127.0.0.1",
+        port=port,
+        sasl="ANONYMOUS",
+        heartbeat=worlds.PATIENCE,
+        connect_timeout=worlds.PATIENCE,
+    )
 
 
 def of(broker: ProtonBroker) -> BrokerAddress:

@@ -28,7 +28,7 @@ def test_what_passes_a_streamer_is_in_its_feed_and_in_its_metrics(start: Start) 
     with zmq.Context() as context:
         push, pull, sub = (context.socket(kind) for kind in (zmq.PUSH, zmq.PULL, zmq.SUB))
         for socket in (push, pull, sub):
-            socket.linger, socket.rcvtimeo, socket.sndtimeo = 0, 20_000, 20_000
+            socket.linger, socket.rcvtimeo, socket.sndtimeo = 0, 30_000, 30_000
         pull.connect(backend)
         push.connect(frontend)
         for number in range(1000):
@@ -51,7 +51,7 @@ def test_what_passes_a_streamer_is_in_its_feed_and_in_its_metrics(start: Start) 
         assert peer.report.body["socket_type"] == "PUSH"
         assert peer.report.counters["messages_in"] == 1000
 
-        scraper = http.client.HTTPConnection(found[1].decode(), timeout=20)
+        scraper = http.client.HTTPConnection(found[1].decode(), timeout=30)
         for _ in range(2):  # by one connection
             scraper.request(
                 "GET", "/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"}

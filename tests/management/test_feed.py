@@ -354,13 +354,13 @@ async def test_a_cancelled_feed_tells_the_end_if_it_can(scheme: str) -> None:
         async with ours(feed.endpoints[0]) as sub:
             await until(sub, is_about("stats", "in"))
             nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True), trio.fail_after(5):
+            with trio.CancelScope(shield=True), trio.fail_after(30):
                 await until(sub, is_about("stopped"))
 
 
 async def test_a_feed_ends_with_the_sockets_that_it_watches() -> None:
     one, two = hs.Pull(), hs.Pull()
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         async with one, two, hs.Pub(bind=HERE) as pub, trio.open_nursery() as nursery:
             await start(nursery, pub, name="d", sockets={"1": one, "2": two})
             await two.aclose()

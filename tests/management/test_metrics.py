@@ -45,7 +45,7 @@ async def get(
     """Ask as a client of the standard library does."""
 
     def ask() -> tuple[http.client.HTTPResponse, bytes]:
-        connection = http.client.HTTPConnection(where, timeout=10)
+        connection = http.client.HTTPConnection(where, timeout=30)
         connection.request(method, path, headers=OPENMETRICS if headers is None else headers)
         response = connection.getresponse()
         body = response.read()
@@ -278,7 +278,7 @@ async def test_hosts_share_a_label_and_what_is_gone_still_counts() -> None:
                 found = families((await get(where))[1])
                 assert value(found["hypersocket_peer_received_messages"]) == 2 * number
                 assert value(found["hypersocket_peer_open_connections"], peer="127.0.0.1") == 2
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 while pull.stats().peers:  # noqa: ASYNC110 - there is no event for it
                     await trio.sleep(0.001)
             found = families((await get(where))[1])

@@ -237,9 +237,12 @@ def test_keys() -> None:
 
 # The command, as a user has it
 
+PATIENT = ("--timeout", "25")
+"""Far more than it needs until it has heard everything, which is when it ends."""
+
 
 def test_one_snapshot_for_a_script(streamer: tuple[Running, str]) -> None:
-    done = run("top", "--once", "--json", streamer[1])
+    done = run("top", "--once", "--json", *PATIENT, streamer[1])
     assert (done.returncode, done.stderr) == (0, b"")
     (line,) = done.stdout.splitlines()
     (place,) = json.loads(line)["endpoints"]
@@ -253,7 +256,7 @@ def test_one_snapshot_for_a_script(streamer: tuple[Running, str]) -> None:
 
 
 def test_one_snapshot_for_people(streamer: tuple[Running, str]) -> None:
-    done = run("top", "--once", streamer[1])
+    done = run("top", "--once", *PATIENT, streamer[1])
     assert (done.returncode, done.stderr) == (0, b"")
     text = done.stdout.decode()
     assert "\x1b" not in text
@@ -286,7 +289,7 @@ def test_watching_and_leaving_is_not_in_the_log_of_who_is_watched(
     streamer: tuple[Running, str],
 ) -> None:
     for _ in range(3):
-        assert run("top", "--once", streamer[1]).returncode == 0
+        assert run("top", "--once", *PATIENT, streamer[1]).returncode == 0
     assert streamer[0].end() == 0
     assert b"disconnected" not in streamer[0].err.rest()
 

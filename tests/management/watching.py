@@ -38,7 +38,7 @@ class Theirs:
 def theirs() -> Generator[Theirs, None, None]:
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.linger = 0
-        socket.rcvtimeo = 10_000
+        socket.rcvtimeo = 30_000
         yield Theirs(socket)
 
 

@@ -47,6 +47,9 @@ def address(broker: RabbitMQ, **changes: Any) -> BrokerAddress:
         "vhost": broker.vhost,
         "username": "guest",
         "password": "guest",
+        # Beyond any time that a machine stands still for.
+        "heartbeat": 60,
+        "connect_timeout": 60,
     }
     return BrokerAddress(**(said | changes))
 

@@ -44,7 +44,7 @@ async def test_what_is_sent_has_left_when_the_call_returns() -> None:
         await sender.send([one])
         assert it.outcomes == {one: CONFIRMED}  # without confirms: it is written
         assert it.connection.unwritten == 0
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             assert bodies(bytes(await it.far.receive_some())) == [b"at once"]
 
 
@@ -60,7 +60,7 @@ async def test_what_the_system_does_not_take_follows_in_order() -> None:
 
         await sender.send(sent[:1])
         assert not it.outcomes  # the rest of it waits
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(listen)
                 await sender.send(sent[1:])
@@ -94,7 +94,7 @@ async def test_a_connection_that_broke() -> None:
         it.far.socket.close()  # which the reader has not seen when it is written to
         one = publication()
         await sender.send([one])
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             lost = await it.client.wait_lost()
             await sender.wait_settled()
         assert lost.temporary

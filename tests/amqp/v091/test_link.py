@@ -254,7 +254,9 @@ class TestWriting:
 
 class TestEnds:
     @pytest.mark.parametrize("how", ["garbage", "eof", "close"])
-    async def test_everything_on_it_has_ended(self, how: str) -> None:
+    async def test_everything_on_it_has_ended(
+        self, how: str, mock_clock: trio.testing.MockClock
+    ) -> None:
         async with scene() as it:
             sender = await it.sender()
             publications = [publication(), publication()]
@@ -285,7 +287,9 @@ class TestEnds:
                 assert isinstance((await it.hear())[-1], answer)
             assert sender.taken == 2
 
-    async def test_the_brokers_last_words_are_read_though_writing_fails(self) -> None:
+    async def test_the_brokers_last_words_are_read_though_writing_fails(
+        self, mock_clock: trio.testing.MockClock
+    ) -> None:
         async with scene() as it:
             sender = await it.sender()
             it.far.receive_stream.close()
@@ -371,24 +375,36 @@ class TestRequests:
 
 class TestConnecting:
     @asynccontextmanager
-    async def broker(self, *words: bytes, wait: bool = False) -> AsyncIterator[BrokerAddress]:
-        """Says one thing for each that it hears, then hangs up, or waits."""
+    async def broker(
+        self, *words: bytes, clock: trio.testing.MockClock | None = None
+    ) -> AsyncIterator[BrokerAddress]:
+        """Says one thing for each that it hears, then hangs up.
+
+        With a clock it says nothing more instead, and the client's time to connect is over as soon
+        as the client waits for the next word: not before, however slow the machine is.
+        """
+        patience = 30.0
 
         async def serve(stream: trio.SocketStream) -> None:
             async with stream:
                 for word in words:
                     await stream.receive_some()
                     await stream.send_all(word)
-                if wait:
-                    await trio.sleep_forever()
                 await stream.receive_some()
+                if clock is not None:
+                    clock.jump(patience)
+                    await trio.sleep_forever()
 
         async with trio.open_nursery() as nursery:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             nursery.start_soon(trio.serve_listeners, serve, listeners)
             port = listeners[0].socket.getsockname()[1]
             yield BrokerAddress(
-                host="127.0.0.1", port=port, username="u", password="sesame", connect_timeout=0.2
+                host="127.0.0.1",
+                port=port,
+                username="u",
+                password="sesame",
+                connect_timeout=patience,
             )
             nursery.cancel_scope.cancel()
 
@@ -408,8 +424,10 @@ class TestConnecting:
             ([start(), tune()], "waited for the virtual host to open"),
         ],
     )
-    async def test_a_broker_that_falls_silent(self, words: list[bytes], text: str) -> None:
-        async with self.broker(*words, wait=True) as address:
+    async def test_a_broker_that_falls_silent(
+        self, words: list[bytes], text: str, mock_clock: trio.testing.MockClock
+    ) -> None:
+        async with self.broker(*words, clock=mock_clock) as address:
             error = await self.refused(address)
         assert text in str(error)
         assert error.temporary
@@ -429,8 +447,9 @@ class TestConnecting:
         assert error.temporary is temporary
 
     async def test_nobody_listens(self) -> None:
-        async with self.broker() as address:
-            pass
-        error = await self.refused(address)
+        with trio.socket.socket() as taken:
+            await taken.bind(("127.0.0.1", 0))  # so that nobody else listens there meanwhile
+            port = taken.getsockname()[1]
+            error = await self.refused(BrokerAddress(host="127.0.0.1", port=port))
         assert "cannot be reached: Connection refused" in str(error)
         assert error.temporary

@@ -234,7 +234,7 @@ async def test_the_end_is_told_whoever_finds_it(looker: Looker) -> None:
         it.far.socket.close()
         with ends(1) as (one,):
             assert not one.nearby.look()  # those who are told of it are to run
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             assert (await it.client.wait_lost()).temporary
     assert looker.asked
     assert not current_run().waiting

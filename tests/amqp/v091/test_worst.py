@@ -148,12 +148,12 @@ class TestRightAfterTheHandshake:
                 while await stream.receive_some():
                     pass
 
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             async with trio.open_nursery() as nursery:
                 listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
                 nursery.start_soon(trio.serve_listeners, serve, listeners)
                 port = listeners[0].socket.getsockname()[1]
-                await then(BrokerAddress(host="127.0.0.1", port=port))
+                await then(BrokerAddress(host="127.0.0.1", port=port, connect_timeout=30))
                 nursery.cancel_scope.cancel()
 
     async def test_the_end(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.interop
 
 
 def address_of(broker: ProtonBroker) -> BrokerAddress:
-    return BrokerAddress(host="127.0.0.1", port=broker.port, sasl="ANONYMOUS")
+    return BrokerAddress(
+        host="127.0.0.1", port=broker.port, sasl="ANONYMOUS", heartbeat=60, connect_timeout=60
+    )
 
 
 class Told:
@@ -108,9 +111,7 @@ async def test_it_has_no_filters_and_no_relay(proton_broker: ProtonBroker) -> No
 
 
 async def test_plain_is_not_what_it_offers(proton_broker: ProtonBroker) -> None:
-    address = BrokerAddress(
-        host="127.0.0.1", port=proton_broker.port, username="me", password="sesame"
-    )
+    address = replace(address_of(proton_broker), sasl="PLAIN", username="me", password="sesame")
     with pytest.raises(ConnectionLost, match="login by PLAIN as 'me'") as caught:
         async with v10.connect(address):
             pytest.fail("it is open")

@@ -35,6 +35,8 @@ def address_of(rabbitmq: RabbitMQ) -> BrokerAddress:
         vhost=f"vhost:{rabbitmq.vhost}",
         username="guest",
         password="guest",
+        heartbeat=60,  # beyond any time that a machine stands still for
+        connect_timeout=60,
     )
 
 
