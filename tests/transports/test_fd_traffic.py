@@ -226,6 +226,9 @@ async def test_a_peer_that_falls_silent_after_a_pause_is_given_up(
         mock_clock.jump(1.5)  # longer than that: silence proves nothing while nobody reads
         await settle()
         assert [await pull.recv(), await pull.recv()] == [b"1", b"2"]
+        await settle()
+        mock_clock.jump(2 * _poller.STANDBY)  # whoever stood by for the next receiver reads again
+        await settle()
         await peer.sock.send(PING_WITHIN_A_SECOND)
         await settle()
         mock_clock.jump(1.5)
