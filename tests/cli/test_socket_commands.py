@@ -219,7 +219,7 @@ def test_what_pull_has_received_is_printed_before_it_ends(start: Start, theirs: 
         push = theirs("PUSH", connect=endpoint, sndhwm=1, sndbuf=65536)
         # Far more than a pipe holds, and than the system keeps for who does not read.
         for number in range(8000):
-            push.send(b"%06d" % number + bytes(1000))
+            push.send(b"%06d" % number + b"." * 1000)
         pull.send_signal(signal.SIGTERM)
         lines = pull.stdout.read().splitlines()
         assert pull.wait(PATIENCE) == 0
