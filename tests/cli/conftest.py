@@ -55,4 +55,5 @@ def theirs() -> Iterator[Make]:
     finally:
         for socket in sockets:
             socket.close(0)
-        context.term()
+        # With what watches them, which would keep the context for ever where a test has failed.
+        context.destroy(0)

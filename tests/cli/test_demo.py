@@ -186,8 +186,9 @@ def test_ctrl_c_ends_it_at_once_and_in_one_line() -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        while "waiting" not in process.stdout.readline():
-            pass
+        for line in process.stdout:
+            if "waiting" in line:
+                break
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 1
         assert process.stderr.read() == "hypersocket: interrupted\n"

@@ -76,9 +76,15 @@ def test_a_worker_that_was_killed_is_replaced(start: Start, theirs: Make, balanc
         assert asked(client, number) == number
         kill(worker)
     other = theirs("REP", connect=back)
-    client.send(b"3")
-    serve(other, b"other")
-    assert client.recv() == b"other"
+    # The queue may give a request to the worker that has gone, as long as it does not know of it.
+    for _ in range(100):
+        client.send(b"3")
+        if other.poll(200):
+            break
+    while not client.poll(10):
+        if other.poll(200):
+            serve(other, b"other")
+    assert client.recv_multipart() == [b"other", b"3"]
 
 
 def test_a_client_that_was_killed_is_missed_by_nobody(start: Start, theirs: Make) -> None:
@@ -137,8 +143,9 @@ def test_a_device_outlives_whoever_reads_what_it_says(theirs: Make, tmp_path: Pa
     ) as streamer:
         try:
             assert streamer.stderr is not None
-            while b"frontend listening" not in streamer.stderr.readline():
-                pass
+            for line in streamer.stderr:
+                if b"frontend listening" in line:
+                    break
             streamer.stderr.close()
             stranger = theirs("REQ")
             failed = stranger.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)

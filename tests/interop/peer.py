@@ -52,6 +52,10 @@ class OurCalls:
     async def subscribe(self, topic: bytes) -> None:
         self._socket.subscribe(topic)
 
+    async def rest(self, seconds: float) -> None:
+        for _ in range(10):  # in steps: where the process stands still, what is due comes between
+            await trio.sleep(seconds / 10)
+
     async def send_numbers(self, count: int) -> None:
         for number in range(count):
             await self._socket.send(b"%d" % number)

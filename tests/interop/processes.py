@@ -64,7 +64,11 @@ class Child:
         await self._process.wait()
 
     def stop(self) -> None:
-        os.kill(self._process.pid, signal.SIGSTOP)
+        """Have it stand still; it does when this returns, with all its threads."""
+        stopped = None
+        while stopped is None:
+            os.kill(self._process.pid, signal.SIGSTOP)
+            stopped = os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOHANG)
 
     def go_on(self) -> None:
         os.kill(self._process.pid, signal.SIGCONT)

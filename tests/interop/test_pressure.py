@@ -33,9 +33,9 @@ async def test_theirs_does_not_read(binder: Binder, transport: str, tmp_path: Pa
             with trio.move_on_after(0.3) as scope:
                 await mine.send(numbered(sent))
                 sent += 1
-            full = scope.cancelled_caught
+            # libzmq may have been slow to read: there may be room yet.
+            full = scope.cancelled_caught and mine.stats().queued_out == 10
             assert sent < ENOUGH
-        assert mine.stats().queued_out == 10
         async with trio.open_nursery() as nursery:
 
             @nursery.start_soon
@@ -55,14 +55,15 @@ async def test_ours_does_not_read(binder: Binder, transport: str, tmp_path: Path
         await join(mine, theirs, binder, wildcard(transport, tmp_path))
         theirs.socket.sndtimeo = 300
         sent = 0
-        try:
-            while sent < ENOUGH:
+        full = False
+        while not full:
+            try:
                 await theirs.send(numbered(sent))
                 sent += 1
-        except zmq.Again:
-            pass
-        assert sent < ENOUGH
-        assert mine.stats().queued_in == 10
+            except zmq.Again:
+                # We may have been slow to read: there may be room yet.
+                full = mine.stats().queued_in == 10
+            assert sent < ENOUGH
         theirs.socket.sndtimeo = -1
         async with trio.open_nursery() as nursery:
             nursery.start_soon(

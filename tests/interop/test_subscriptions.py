@@ -13,7 +13,17 @@ import zmq
 
 import hypersocket as hs
 
-from .peers import Binder, Side, Theirs, eventually, join, ours, until_heard, wildcard
+from .peers import (
+    PATIENCE,
+    Binder,
+    Side,
+    Theirs,
+    eventually,
+    join,
+    ours,
+    until_heard,
+    wildcard,
+)
 
 TCP = "tcp://127.0.0.1:*"
 BINDERS = ["ours binds", "theirs binds"]
@@ -289,7 +299,7 @@ async def test_our_proxy_between_theirs(transport: str, tmp_path: Path) -> None:
         nursery.start_soon(forward, back, front)
         await exchange(publisher, subscriber)
         subscriber.unsubscribe(b"news.")
-        with trio.fail_after(10):  # until the publisher knows that nobody wants it any more
+        with trio.fail_after(PATIENCE):  # until the publisher knows that nobody wants it any more
             while True:
                 before = front.stats().messages_in
                 await publisher.send(b"news.")

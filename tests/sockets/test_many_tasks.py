@@ -181,6 +181,6 @@ async def test_two_wait_for_peers_and_subscribers() -> None:
             hs.Sub(connect="inproc://p", subscribe="a"),
             hs.Sub(connect="inproc://p", subscribe=""),
         ):
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 while nursery.child_tasks:
                     await trio.lowlevel.checkpoint()

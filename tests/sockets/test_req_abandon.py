@@ -165,7 +165,7 @@ async def test_a_retracted_request_makes_room_for_those_who_wait() -> None:
 async def test_a_relaxed_req_may_replace_a_request_that_fills_the_queue() -> None:
     async with hs.Req(connect="inproc://later", sndhwm=1) as req:
         for number in range(3):
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 await req.send(b"%d" % number)
         assert req.stats().queued_out == 1
         async with hs.Router(bind="inproc://later") as router:

@@ -29,7 +29,7 @@ async def joined(
 
 async def eventually(holds: Callable[..., object]) -> None:
     """Wait until something holds that nobody tells of; fail when it does not."""
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while not holds():  # noqa: ASYNC110 - there is no event for it
             await trio.sleep(0.001)
 
@@ -73,7 +73,7 @@ async def would_block(wait: Callable[..., Any]) -> bool:
 
 async def next_event(monitor: hs.events.Monitor, kind: type[Any]) -> Any:
     """The next event of a kind."""
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         async for event in monitor:
             if isinstance(event, kind):
                 return event

@@ -250,7 +250,7 @@ async def test_who_looks_serves_others_that_wait(looker: Looker) -> None:
             await push.send(b"for the other")
             await looking.recv()
 
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await received.wait()
         nursery.cancel_scope.cancel()
     assert got == [b"first", b"for the other"]

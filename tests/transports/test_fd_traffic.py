@@ -90,12 +90,12 @@ def fill(pair: hs.Pair) -> None:
 
 async def settle() -> None:
     """Until nothing happens any more; fails where something goes on for ever."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         await trio.testing.wait_all_tasks_blocked(3 * _poller.STANDBY)
 
 
 async def next_event(events: ev.Monitor, kind: type[Any]) -> Any:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async for event in events:
             if isinstance(event, kind):
                 return event
@@ -180,7 +180,7 @@ async def test_an_end_while_the_handshake_comes_in(
         assert not pull._host.poller._channels
         async with hs.Push(connect=pull.endpoints[0]) as push:
             await push.send(b"x")
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 assert await pull.recv() == b"x"
 
 
@@ -204,7 +204,7 @@ async def test_an_error_of_our_own_just_after_the_handshake(
         assert not pull._host.poller._channels
         async with hs.Push(connect=pull.endpoints[0]) as push:
             await push.send(b"x")
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 assert await pull.recv() == b"x"
     assert "error of our own" in caplog.text
 
@@ -212,7 +212,9 @@ async def test_an_error_of_our_own_just_after_the_handshake(
 # Reading that paused
 
 
-async def test_a_peer_that_falls_silent_after_a_pause_is_given_up(endpoint: str) -> None:
+async def test_a_peer_that_falls_silent_after_a_pause_is_given_up(
+    endpoint: str, mock_clock: trio.testing.MockClock
+) -> None:
     async with hs.Pull(bind=endpoint, rcvhwm=1) as pull, pull.monitor() as events:
         peer = await Peer.connect(pull, "PUSH")
         await peer.sock.send(PING_WITHIN_A_SECOND)
@@ -220,9 +222,16 @@ async def test_a_peer_that_falls_silent_after_a_pause_is_given_up(endpoint: str)
         await peer.send(b"1")
         await peer.sock.send(PING_WITHIN_A_SECOND)
         await peer.send(b"2")
-        await trio.sleep(1.5)  # longer than that: silence proves nothing while nobody reads
+        await settle()
+        mock_clock.jump(1.5)  # longer than that: silence proves nothing while nobody reads
+        await settle()
         assert [await pull.recv(), await pull.recv()] == [b"1", b"2"]
+        await settle()
+        mock_clock.jump(2 * _poller.STANDBY)  # whoever stood by for the next receiver reads again
+        await settle()
         await peer.sock.send(PING_WITHIN_A_SECOND)
+        await settle()
+        mock_clock.jump(1.5)
         gone = await next_event(events, ev.Disconnected)
         assert gone.reason is hs.Reason.HEARTBEAT_TIMEOUT
         peer.sock.close()
@@ -274,7 +283,7 @@ def test_an_interrupt_does_not_write_twice(monkeypatch: pytest.MonkeyPatch) -> N
                 two.send_nowait(b"large" * 100_000)  # written at once, by this very task
                 await trio.lowlevel.checkpoint()
             await two.send(b"next")
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 got.extend([await one.recv(), await one.recv()])
 
     trio.run(main)
@@ -380,7 +389,9 @@ def _encoder() -> Connection:
 # The end
 
 
-async def test_heartbeats_do_not_cut_the_linger(endpoint: str) -> None:
+async def test_heartbeats_do_not_cut_the_linger(
+    endpoint: str, mock_clock: trio.testing.MockClock
+) -> None:
     """The peer reads late, and its replies to our PINGs are no longer read."""
     options: dict[str, Any] = {"linger": 30, "sndbuf": 1 << 20, "heartbeat_ivl": 0.02}
     left = trio.Event()
@@ -400,10 +411,13 @@ async def test_heartbeats_do_not_cut_the_linger(endpoint: str) -> None:
         await opened.wait()
         peer = await Peer.connect(push, "PULL", SO_RCVBUF=4096)
         leave.set()
-        await trio.sleep(0.3)  # many heartbeats
+        for _ in range(15):  # many heartbeats
+            await settle()
+            mock_clock.jump(0.02)
+        await settle()
         assert not left.is_set()
         count = 0
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while count < 12:
                 count += sum(one == bytes(1000) for one in await peer.events())
         peer.sock.close()
@@ -458,7 +472,7 @@ async def test_too_few_descriptors_for_the_poller(monkeypatch: pytest.MonkeyPatc
         await push.connect(pull.endpoints[0])
         lost = await next_event(events, ev.Disconnected)
         assert "Too many open files" in lost.detail or lost.reason is hs.Reason.CLOSED_BY_PEER
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await push.send(b"x")
             assert await pull.recv() == b"x"
 
@@ -469,7 +483,7 @@ async def test_timers_end_with_their_connections(endpoint: str) -> None:
             peer = await Peer.connect(pull, "PUSH")
             assert len(pull._host.poller.timers)
             peer.sock.close()
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 while pull.stats().peers:  # noqa: ASYNC110 - there is no event for it
                     await trio.sleep(0.001)
             assert not len(pull._host.poller.timers)
@@ -504,7 +518,9 @@ async def until_dropped(events):
 # Large messages that come slowly
 
 
-async def test_a_slow_large_message_is_a_sign_of_life(endpoint: str) -> None:
+async def test_a_slow_large_message_is_a_sign_of_life(
+    endpoint: str, mock_clock: trio.testing.MockClock
+) -> None:
     """However long one waits to be woken for more of it."""
     options: dict[str, Any] = {"heartbeat_ivl": 0.05, "heartbeat_timeout": 0.05}
     async with hs.Pull(bind=endpoint, **options) as pull:
@@ -513,10 +529,11 @@ async def test_a_slow_large_message_is_a_sign_of_life(endpoint: str) -> None:
         await peer.sock.send(b"\2" + len(body).to_bytes(8, "big") + body[:50_000])
         for at in range(50_000, 100_000, 1000):
             await peer.sock.send(body[at : at + 1000])
-            await trio.sleep(0.01)
+            await settle()
+            mock_clock.jump(0.01)
         rest = trio.SocketStream(peer.sock)
         await rest.send_all(body[100_000:])
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert await pull.recv() == body
         assert pull.stats().disconnects == 0
         peer.sock.close()
