@@ -13,11 +13,7 @@ import proton
 import pytest
 import trio
 from proton import Message
-<<<<<<< HEAD
-from trio.testing import MockClock
-=======
 from trio.testing import MockClock, wait_all_tasks_blocked
->>>>>>> flake-a
 
 import hypersocket as hs
 from hypersocket.amqp import (

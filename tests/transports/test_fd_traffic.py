@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import struct
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -359,7 +360,7 @@ async def test_what_broke_in_the_middle_comes_once_and_in_order(
         monkeypatch.setattr(os, "writev", writev)
         traffic = _fd_traffic.FdTraffic.__new__(_fd_traffic.FdTraffic)
         traffic._pipe, traffic._conn = pipe, conn  # type: ignore[assignment]
-        traffic._control, traffic._subscriptions = bytearray(), {}
+        traffic._control, traffic._subscriptions = bytearray(), OrderedDict()
         traffic._buffers, traffic._batch, traffic._batch_written = [], [], 0
         traffic._fd, traffic._ended = 0, False
         with pytest.raises(BrokenPipeError):
