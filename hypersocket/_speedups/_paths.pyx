@@ -174,9 +174,10 @@ cdef class RoutedSendPath(SendPath):
         self._peers = peers
 
     cdef bint _accepts(self, object data) except -1:
-        cdef Py_ssize_t size
+        cdef Py_ssize_t size, payload
         cdef list frames
         cdef PipeQueues pipe
+        cdef object rest
         if type(data) is not list:
             return False
         frames = <list> data
@@ -184,11 +185,14 @@ cdef class RoutedSendPath(SendPath):
         if size < 0 or len(frames) < 2:
             return False
         pipe = self._peers.get(frames[0])
-        if pipe is None or pipe.closing or not pipe._has_room():
+        if pipe is None or pipe.closing:
             return False
-        pipe._send_sized(
-            frames[1] if len(frames) == 2 else frames[1:], size - PyBytes_GET_SIZE(frames[0])
-        )
+        # Taken before there is asked for room, which may let another thread change the list.
+        rest = frames[1] if len(frames) == 2 else frames[1:]
+        payload = size - PyBytes_GET_SIZE(frames[0])
+        if not pipe._has_room():
+            return False
+        pipe._send_sized(rest, payload)
         self._budget.left -= 1 + (size >> C_PIECE)
         return True
 

@@ -55,7 +55,7 @@ cdef class PipeQueues:
     cdef Queue _inbox, _outbox
     cdef Py_ssize_t _outbox_bytes, _in_flight
     @cython.locals(room=Py_ssize_t)
-    cdef Py_ssize_t _count_room(self) noexcept
+    cdef Py_ssize_t _count_room(self) except -1
     cdef bint _has_room(self) except -1
     cdef object _send(self, object message)
     @cython.locals(outbox=Queue)
@@ -71,7 +71,7 @@ cdef class PipeQueues:
     cdef list _recv_some(self, Py_ssize_t count)
     cdef object _tell_room_in(self)
     @cython.locals(room=Py_ssize_t)
-    cdef Py_ssize_t _room_in(self) noexcept
+    cdef Py_ssize_t _room_in(self) except -1
     cpdef Py_ssize_t clear_outgoing(self) except -1
     @cython.locals(inbox=Queue, was_empty=bint, count=Py_ssize_t, size=Py_ssize_t)
     cpdef deliver(self, object messages)

@@ -76,12 +76,12 @@ cdef struct place:
 # The channels of the whole process, each kept by the one of Channels that it is in: a descriptor is
 # one connection's alone, and what an event is for is found here sooner than in a dict.
 cdef place* places = NULL
-cdef int places_size = 0
+cdef Py_ssize_t places_size = 0
 
 
-cdef int make_place(int fd) except -1:
+cdef int make_place(Py_ssize_t fd) except -1:
     global places, places_size
-    cdef int size = places_size
+    cdef Py_ssize_t size = places_size
     cdef place* more
     if fd < size:
         return 0
@@ -102,11 +102,13 @@ cdef class Channels:
         self._all = {}
 
     def __dealloc__(self):
-        cdef int fd
-        for fd in range(places_size):
-            self._forget(fd)
+        cdef Py_ssize_t fd
+        # None, if the garbage collector has taken it: whose places there are is not known then.
+        if self._all is None or len(self._all) > 0:
+            for fd in range(places_size):
+                self._forget(fd)
 
-    cdef void _forget(self, int fd) noexcept:
+    cdef void _forget(self, Py_ssize_t fd) noexcept:
         # The number may be another's by now, if who closed it has not said so.
         if places[fd].keeper == <void*> self:
             places[fd].keeper = NULL

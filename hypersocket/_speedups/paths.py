@@ -181,9 +181,13 @@ class RoutedSendPath(SendPath):
         if size < 0 or len(data) < 2:
             return False
         pipe = self._peers.get(data[0])
-        if pipe is None or pipe.closing or not pipe._has_room():
+        if pipe is None or pipe.closing:
             return False
-        pipe._send(data[1] if len(data) == 2 else data[1:])
+        # Taken before there is asked for room, which may let another thread change the list.
+        rest = data[1] if len(data) == 2 else data[1:]
+        if not pipe._has_room():
+            return False
+        pipe._send(rest)
         self._budget.left -= 1 + (size >> PIECE)
         return True
 

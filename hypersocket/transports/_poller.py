@@ -113,10 +113,10 @@ class Poller:
         if self._epoll is None:
             self._epoll = select.epoll()
             self._run = current_run()
-        self._channels.add(fd, channel)
         try:
+            self._channels.add(fd, channel)
             self._epoll.register(fd, select.EPOLLIN)
-        except OSError:
+        except BaseException:
             self._channels.remove(fd)
             self._close_when_idle()
             raise

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
-import resource
 import select
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -132,15 +133,51 @@ class TestServing:
         form.Channels().serve(epoll, 64)
 
     @both
+    def test_a_number_that_another_has_by_now_is_passed_over(
+        self, form: Any, stack: ExitStack
+    ) -> None:
+        """One of the round ends another, whose number is given again before its turn."""
+        log: list[Any] = []
+        epoll = stack.enter_context(select.epoll())
+        mine, yours = form.Channels(), form.Channels()
+        ends: dict[int, socket.socket] = {}
+        for _ in range(2):
+            here, there = socket.socketpair()
+            stack.callback(here.close)
+            stack.enter_context(there)
+            there.send(b"x")
+            ends[here.fileno()] = here
+        first, second = ends
+
+        def end(other: int) -> None:
+            mine.remove(other)
+            ends[other].close()
+            here, there = socket.socketpair()
+            stack.enter_context(here)
+            stack.enter_context(there)
+            assert other in {here.fileno(), there.fileno()}
+            yours.add(other, Channel(log, "yours", nothing))
+
+        for fd, other in ((first, second), (second, first)):
+            mine.add(fd, Channel(log, "mine", partial(end, other)))
+            epoll.register(fd, EPOLLIN)
+        mine.serve(epoll, 64)
+        assert log == [("mine", EPOLLIN)]
+
+    @both
     def test_descriptors_that_nobody_has_are_passed_over(self, form: Any, stack: ExitStack) -> None:
         epoll = stack.enter_context(select.epoll())
         fd = readable(stack)
         epoll.register(fd, EPOLLIN)
-        high = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
-        os.dup2(fd, high)
-        stack.callback(os.close, high)
-        epoll.register(high, EPOLLIN)
-        form.Channels().serve(epoll, 64)
+        channels = form.Channels()
+        channels.serve(epoll, 64)
+        channels.add(fd, Channel([], "it", nothing))
+        channels.remove(fd)
+        channels.serve(epoll, 64)
+
+    @pytest.mark.parametrize("prefix", ["", "_"], ids=["pure", "compiled"])
+    def test_a_descriptor_beyond_all_that_anybody_had(self, prefix: str) -> None:
+        subprocess.run([sys.executable, "-c", BEYOND.format(prefix=prefix)], check=True)
 
     @both
     def test_the_set_is_closed(self, form: Any) -> None:
@@ -163,6 +200,19 @@ class TestServing:
             channels.serve(epoll, 64)
 
 
+BEYOND = """
+import os, resource, select
+from hypersocket._speedups.{prefix}serving import Channels
+here, there = os.pipe()
+os.write(there, b"x")
+high = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16) - 1
+os.dup2(here, high)
+epoll = select.epoll()
+epoll.register(high, select.EPOLLIN)
+Channels().serve(epoll, 64)
+"""
+
+
 class TestKeeping:
     @both
     def test_the_only_one(self, form: Any) -> None:
@@ -180,6 +230,21 @@ class TestKeeping:
     def test_no_descriptor(self, form: Any) -> None:
         with pytest.raises(ValueError, match="fd=-1: expected a descriptor"):
             form.Channels().add(-1, Channel([], "it", nothing))
+
+    @both
+    @needs_epoll
+    def test_what_it_had_is_nobodys_when_it_goes(self, form: Any, stack: ExitStack) -> None:
+        """Not even of one that comes to lie where it lay."""
+        log: list[Any] = []
+        epoll = stack.enter_context(select.epoll())
+        fd = readable(stack)
+        epoll.register(fd, EPOLLIN)
+        for _ in range(20):
+            before = form.Channels()
+            before.add(fd, Channel(log, "before", nothing))
+            del before
+            form.Channels().serve(epoll, 64)
+        assert log == []
 
     @both
     @needs_epoll
