@@ -69,6 +69,10 @@ def version() -> str:
     return found[-1].name.removeprefix("rabbitmq_server-") if found else "unknown"
 
 
+class TooFew(BrokenPeer):
+    """There were not enough messages to tell how fast they come."""
+
+
 class Broker:
     """A vhost of the node, with two durable queues in it.
 
@@ -123,11 +127,15 @@ class Broker:
             self._connection.sleep(0.005)
 
     def rate_into(self, queue: str, job: Job) -> float:
-        """Messages a second, from the first fifth of them to the last; then check each of them."""
+        """Messages a second, from the first fifth of them to the last; then check each of them.
+
+        Raises:
+            TooFew: all have come between two looks.
+        """
         first, start = self.wait(queue, job.count // 5)
         last, end = self.wait(queue, job.count)
         if last == first:
-            raise BrokenPeer(f"all of {job.count} messages came at once: too few to be measured")
+            raise TooFew(f"all of {job.count} messages came at once: too few to be measured")
         return (last - first) / (end - start)
 
     def check(self, queue: str, job: Job) -> None:

@@ -84,6 +84,24 @@ def test_what_the_gateway_is_measured_beside(name: str, peer: str) -> None:
     assert measure(CASES[name], peers.BY_NAME[peer]).value > 0
 
 
+@pytest.mark.interop
+def test_a_run_in_which_all_comes_at_once_is_made_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the machine stands still while messages come."""
+    counts: list[int] = []
+    measured = amqp.Broker.rate_into
+
+    def rate_into(broker: amqp.Broker, queue: str, job: Job) -> float:
+        counts.append(job.count)
+        if len(counts) < 3:
+            broker.wait(queue, job.count)
+        return measured(broker, queue, job)
+
+    monkeypatch.setattr(amqp.Broker, "rate_into", rate_into)
+    assert measure(CASES["gateway/out"], peers.BY_NAME["bare-amqp"]).value > 0
+    assert counts == sorted(set(counts))
+    assert len(counts) >= 3
+
+
 class Impostor(Ours):
     """Ours, with another program in one role."""
 
