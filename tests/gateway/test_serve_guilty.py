@@ -34,6 +34,7 @@ from hypersocket.devices.amqp_gateway._spec import (
 )
 from hypersocket.devices.amqp_gateway.routes import _recurring, _replies
 from hypersocket.devices.amqp_gateway.routes._recurring import Recurring
+from hypersocket.devices.amqp_gateway.routes._suspects import STRIKES
 
 from ..amqp.v10.peer import Peer
 from ..brokers.rabbitmq import RabbitMQ
@@ -166,6 +167,35 @@ async def test_a_guilty_answer_is_found_however_many_others_there_are(
         nursery.cancel_scope.cancel()
     assert not broker.queue
     assert {*broker.stored} == {b"x", *(b"%d" % number for number in range(2000))}
+
+
+async def test_a_guilty_answer_is_found_when_the_connection_ends_after_it_was_sent(
+    autojump_clock: MockClock,
+) -> None:
+    """Nobody is sending then; whoever is woken is not to forget what was under way."""
+    broker = crashing()
+
+    async def crash() -> None:
+        await trio.sleep(0.01)
+        assert broker.client is not None
+        broker.client.lose(CRASH)
+
+    async with serving(broker) as gw, trio.open_nursery() as nursery:
+
+        def judge(one: Publication) -> Outcome | None:
+            if one.body != b"bad":
+                return CONFIRMED
+            nursery.start_soon(crash)
+            return None
+
+        broker.verdict = judge
+        broker.put(b"bad", b"x")
+        await trio.sleep(200)
+        assert gw.stats().routes[0].drops == {"rejected": 1}
+        assert gw.stats().routes[0].pending == 0
+        # One to learn that somebody is to blame, and the strikes.
+        assert gw.stats().reconnects == 1 + STRIKES
+    assert {*broker.stored} == {b"x"}
 
 
 def test_a_request_that_looks_like_a_guilty_one_is_innocent() -> None:

@@ -182,13 +182,16 @@ class Replies:
     async def _send(self, sender: Sender, batch: Sequence[Publication]) -> None:
         for one in batch:
             self._waiting.pop(one, None)
-            self._unknown.pop(one, None)
             self._sent[one] = None
         before = sender.taken
         try:
             await sender.send(batch)
         finally:
-            for one in batch[sender.taken - before :]:
+            taken = sender.taken - before
+            for one in batch[:taken]:
+                if one in self._sent:
+                    self._unknown.pop(one, None)
+            for one in batch[taken:]:
                 if self._sent.pop(one, one) is None:
                     self._waiting[one] = None
 
