@@ -20,6 +20,7 @@ from hypersocket.amqp import (
     CONFIRMED,
     NO_PROPERTIES,
     AmqpError,
+    ChannelLost,
     ConnectionLost,
     Outcome,
     Properties,
@@ -136,6 +137,7 @@ async def test_an_answer_for_which_the_connection_is_ended_is_found_by_its_reque
 
 WORK = "inproc://work"
 CRASH = ConnectionLost("a crash", condition="541", temporary=True)
+REFUSED = ChannelLost("too large", condition="406")
 
 
 def crashing(*bad: bytes) -> Broker:
@@ -196,6 +198,50 @@ async def test_a_guilty_answer_is_found_when_the_connection_ends_after_it_was_se
         # One to learn that somebody is to blame, and the strikes.
         assert gw.stats().reconnects == 1 + STRIKES
     assert {*broker.stored} == {b"x"}
+
+
+async def test_an_answer_without_an_outcome_does_not_hold_the_others_up(
+    autojump_clock: MockClock,
+) -> None:
+    """All that was under way when the connection ended is suspect, and goes alone."""
+    broker, ends = crashing(), [CRASH]
+
+    def judge(one: Publication) -> Outcome | AmqpError | None:
+        if one.body == b"stuck":
+            return None
+        return ends.pop() if one.body == b"0" and ends else CONFIRMED
+
+    broker.verdict = judge
+    bodies = {b"%d" % number for number in range(20)}
+    async with serving(broker, prefetch=50) as gw:
+        broker.put(b"stuck", *bodies)
+        await trio.sleep(30)  # for the next connection, and once for the one that is stuck
+        assert gw.stats().reconnects == 1
+        assert {*broker.stored} == bodies
+        assert gw.stats().routes[0].pending == 1
+        assert not gw._routes[0].shared.alone.locked()
+
+
+async def test_an_answer_beside_one_without_an_outcome_is_not_condemned_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    """For which of the two the channel was ended, nobody says: it is tried alone, and first."""
+    broker = crashing()
+
+    def judge(one: Publication) -> Outcome | AmqpError | None:
+        assert broker.client is not None
+        if one.body == b"stuck":
+            return None
+        beside = b"stuck" in broker.client.waiting
+        return REFUSED if one.body == b"bad" or beside else CONFIRMED
+
+    broker.verdict = judge
+    async with serving(broker) as gw:
+        broker.put(b"stuck", b"unlucky", b"bad")
+        await trio.sleep(60)
+        [stats] = gw.stats().routes
+        assert (stats.drops, stats.pending, stats.confirmed) == ({"rejected": 1}, 1, 1)
+    assert broker.stored == [b"unlucky"]
 
 
 def test_a_request_that_looks_like_a_guilty_one_is_innocent() -> None:
