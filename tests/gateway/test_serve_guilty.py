@@ -35,6 +35,7 @@ from hypersocket.devices.amqp_gateway._spec import (
 )
 from hypersocket.devices.amqp_gateway.routes import _recurring, _replies
 from hypersocket.devices.amqp_gateway.routes._recurring import Recurring
+from hypersocket.devices.amqp_gateway.routes._serve import Serve
 from hypersocket.devices.amqp_gateway.routes._suspects import STRIKES
 
 from ..amqp.v10.peer import Peer
@@ -242,6 +243,28 @@ async def test_an_answer_beside_one_without_an_outcome_is_not_condemned_for_it(
         [stats] = gw.stats().routes
         assert (stats.drops, stats.pending, stats.confirmed) == ({"rejected": 1}, 1, 1)
     assert broker.stored == [b"unlucky"]
+
+
+async def test_who_was_forgotten_before_the_connection_ended_is_not_suspect(
+    autojump_clock: MockClock,
+) -> None:
+    """The broker has its request again, and gives it to whom it likes."""
+    broker = crashing()
+    broker.verdict = lambda _: None
+    async with serving(broker) as gw:
+        [route] = gw._routes
+        assert isinstance(route, Serve)
+        broker.put(b"x")
+        await trio.sleep(1)
+        assert broker.client is not None
+        assert broker.client.waiting == [b"x"]
+        broker.cancels.append(ChannelLost("the queue was deleted", temporary=True))
+        broker.put(b"y")
+        await trio.sleep(0.5)  # its channel goes on until outcomes should have come
+        assert broker.consumers == 0
+        broker.client.lose(CRASH)
+        await trio.sleep(0.1)
+        assert not route._replies.recurring.suspected
 
 
 def test_a_request_that_looks_like_a_guilty_one_is_innocent() -> None:

@@ -78,6 +78,7 @@ class Replies:
         self._pausing = False
         self._failing = False
         self._settled = 0
+        self._client: Client | None = None
         self._by_address = False
         self._links: dict[str, Sender] = {}  # who was used last is last
         self._news = trio.lowlevel.ParkingLot()
@@ -97,6 +98,8 @@ class Replies:
         self._waiting.clear()
         self._sent.clear()
         self._tries.clear()
+        if self._client is None or self._client.lost is None:  # else it is to be judged
+            self._unknown.clear()
         self._outcomes.unpark_all()
 
     async def carry(self, client: Client, ready: Callable[[], None]) -> None:
@@ -110,6 +113,7 @@ class Replies:
             ConnectionLost: it does not stand any more.
             ChannelLost: at the beginning, the broker refuses what this needs.
         """
+        self._client = client
         self._unknown.clear()
         self._suspects.begin()
         try:
@@ -308,7 +312,7 @@ class Replies:
         if result is Result.FAILED:
             self._pausing = True
         else:
-            self._unknown.update(dict.fromkeys(publications))
+            self._unknown.update((one, None) for one in publications if one in self._sent)
             if self._by_address:
                 self._count(publications, outcome.reason)
         # Whoever sends them by what has ended is told so.
