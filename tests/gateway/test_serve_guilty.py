@@ -27,6 +27,7 @@ from hypersocket.amqp import (
     Publication,
     Queue,
 )
+from hypersocket.devices.amqp_gateway._client import Delivery
 from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
 from hypersocket.devices.amqp_gateway._spec import (
     DeadLetters,
@@ -34,7 +35,7 @@ from hypersocket.devices.amqp_gateway._spec import (
     RouteSpec,
 )
 from hypersocket.devices.amqp_gateway.routes import _recurring, _replies
-from hypersocket.devices.amqp_gateway.routes._recurring import Recurring
+from hypersocket.devices.amqp_gateway.routes._recurring import Recurring, Request
 from hypersocket.devices.amqp_gateway.routes._serve import Serve
 from hypersocket.devices.amqp_gateway.routes._suspects import STRIKES
 
@@ -267,27 +268,60 @@ async def test_who_was_forgotten_before_the_connection_ended_is_not_suspect(
         assert not route._replies.recurring.suspected
 
 
+async def test_a_request_is_looked_into_once(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """However many are suspect at a time: that may be much to read."""
+    broker, looked = crashing(), 0
+    known_by = _recurring._known_by
+
+    def counted(delivery: Delivery) -> bytes:
+        nonlocal looked
+        looked += 1
+        return known_by(delivery)
+
+    monkeypatch.setattr(_recurring, "_known_by", counted)
+    broker.verdict = lambda _: None
+    bodies = {b"%d" % number for number in range(100)}
+    async with serving(broker, prefetch=100) as gw:
+        broker.put(*bodies)
+        await trio.sleep(1)
+        assert broker.client is not None
+        assert {*broker.client.waiting} == bodies
+        assert looked == 0
+        broker.verdict = lambda _: CONFIRMED
+        broker.client.lose(CRASH)
+        await trio.sleep(30)
+        assert {*broker.stored} == bodies
+        assert gw.stats().routes[0].received == 200
+        assert looked == 200
+
+
+def asked(body: bytes, said: Properties, *, redelivered: bool = True) -> Request:
+    return Request(MemoryDelivery(body, said, redelivered=redelivered))
+
+
 def test_a_request_that_looks_like_a_guilty_one_is_innocent() -> None:
     """It may have no names of its own; but the broker has given it to nobody before."""
     recurring, error = Recurring(), CRASH
     said = Properties(reply_to="answers")
     for _ in range(3):
-        assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == ""
-        recurring.ended(error, MemoryDelivery(b"x", said, redelivered=True), [])
-    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == "a crash"
-    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=False)) == ""
-    assert recurring.verdict(MemoryDelivery(b"y", said, redelivered=True)) == ""
+        assert recurring.verdict(asked(b"x", said)) == ""
+        recurring.ended(error, asked(b"x", said), [])
+    assert recurring.verdict(asked(b"x", said)) == "a crash"
+    assert recurring.verdict(asked(b"x", said, redelivered=False)) == ""
+    assert recurring.verdict(asked(b"y", said)) == ""
     other = replace(said, message_id="another")
-    assert recurring.verdict(MemoryDelivery(b"x", other, redelivered=True)) == ""
-    recurring.cleared(MemoryDelivery(b"x", said, redelivered=True))
-    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == ""
+    assert recurring.verdict(asked(b"x", other)) == ""
+    recurring.cleared(asked(b"x", said))
+    assert recurring.verdict(asked(b"x", said)) == ""
 
 
 def test_what_is_remembered_of_requests_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others may have been given them, and nothing more is heard of them here."""
     monkeypatch.setattr(_recurring, "MOST", 10)
     recurring, error = Recurring(), CRASH
-    requests = [MemoryDelivery(b"%d" % at, NO_PROPERTIES, redelivered=True) for at in range(20)]
+    requests = [asked(b"%d" % at, NO_PROPERTIES) for at in range(20)]
     for one in requests:
         for _ in range(3):
             recurring.ended(error, one, [])

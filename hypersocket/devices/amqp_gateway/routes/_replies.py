@@ -22,9 +22,9 @@ from ....amqp import (
     Publication,
     Result,
 )
-from .._client import Client, Delivery, Sender
+from .._client import Client, Sender
 from .._tasks import Backoff
-from ._recurring import Recurring
+from ._recurring import Recurring, Request
 from ._suspects import STRIKES, Suspects
 
 LINKS = 64
@@ -61,7 +61,7 @@ class Replies:
         on_failing: Callable[[str], None],
         backoff: Backoff,
         alone: trio.Lock,
-        request_of: Callable[[Publication], Delivery],
+        request_of: Callable[[Publication], Request],
     ) -> None:
         self.recurring = Recurring()
         self._request_of = request_of
