@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -400,10 +400,12 @@ def miserly() -> Peer:
 
 
 @asynccontextmanager
-async def asking(**changes: Any) -> AsyncGenerator[tuple[AmqpGateway, Asking, Peer]]:
-    route = RouteSpec(name="serve", kind="serve", socket=at("DEALER"), address="service", **changes)
+async def asking(
+    make_peer: Callable[[], Peer] = miserly,
+) -> AsyncGenerator[tuple[AmqpGateway, Asking, Peer]]:
+    route = RouteSpec(name="serve", kind="serve", socket=at("DEALER"), address="service")
     async with (
-        worlds10.peer_on_tcp(miserly) as (address, peers),
+        worlds10.peer_on_tcp(make_peer) as (address, peers),
         running(worlds10.gateway(address, route)) as gw,
         trio.open_nursery() as nursery,
     ):
@@ -472,6 +474,43 @@ async def test_an_answer_by_a_link_for_which_the_connection_is_ended_is_found() 
         assert not asked.links_to("bad")
         assert gw.stats().routes[0].confirmed > 0
         nursery.cancel_scope.cancel()
+
+
+def narrow() -> Peer:
+    """A peer that allows few sessions, and so few links."""
+    peer = Peer()
+    peer.transport.channel_max = 7
+    return peer
+
+
+async def test_a_peer_that_allows_few_sessions_gets_all_answers() -> None:
+    async with asking(narrow) as (gw, asks, _):
+        for number in range(20):
+            asks.ask(f"caller{number}")
+            await until(lambda number=number: gw.stats().routes[0].received == number + 1)  # type: ignore[misc]
+            await until(lambda: gw.stats().routes[0].pending == 0)
+        [stats] = gw.stats().routes
+        assert (stats.confirmed, stats.drops) == (20, {})
+        assert gw.stats().reconnects == 0
+
+
+async def test_an_answer_waits_while_the_peer_allows_no_more_sessions() -> None:
+    async with asking(narrow) as (gw, asks, peer):
+        [route] = gw._routes
+        assert isinstance(route, Serve)
+        backoff = route._replies._backoff
+        first, held = backoff.current, list[Any]()
+        peer.on_delivery = held.append
+        for number in range(8):
+            asks.ask(f"caller{number}")
+        await until(lambda: backoff.current > first or bool(route.stats().drops))
+        await until(lambda: len(held) == 7)
+        assert (gw.stats().routes[0].pending, gw.stats().routes[0].drops) == (8, {})
+        peer.on_delivery = peer.accept
+        for one in held:
+            peer.accept(one)
+        peer.kick()
+        await until(lambda: gw.stats().routes[0].confirmed == 8)
 
 
 async def test_an_address_that_takes_nothing_does_not_hold_the_others_up_for_ever(

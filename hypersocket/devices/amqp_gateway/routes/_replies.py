@@ -30,6 +30,9 @@ from ._suspects import STRIKES, Suspects
 LINKS = 64
 """Links to reply addresses that are kept open (1.0, where the peer has no anonymous relay)."""
 
+FULL = "amqp:resource-limit-exceeded"
+"""The condition where the peer allows no more links, or sessions, which they have of their own."""
+
 NO_CREDIT = 5.0
 """Seconds that a reply address may give no credit: others wait behind it."""
 
@@ -277,7 +280,10 @@ class Replies:
             with trio.move_on_after(NO_CREDIT) as scope:
                 await self._send(sender, [one])
         except (ChannelLost, NotSupported) as error:
-            self._tell(one, Outcome(Result.RETURNED, str(error)))
+            if error.temporary:
+                self._pausing = True  # it waits still, or again
+            else:
+                self._tell(one, Outcome(Result.RETURNED, str(error)))
             return
         if scope.cancelled_caught and one in self._waiting:
             text = f"{address!r} gives no credit"
@@ -290,16 +296,26 @@ class Replies:
                 await sender.send([])  # that raises if the link has ended
             except ChannelLost:
                 sender = None
-        if sender is None:
-            sender = await client.open_sender(self._on_settled, address=address)
+        while len(self._links) >= LINKS and await self._close_idle():
+            pass
+        while sender is None:
+            try:
+                sender = await client.open_sender(self._on_settled, address=address)
+            except ChannelLost as error:
+                if error.condition != FULL or not await self._close_idle():
+                    raise
         self._links[address] = sender
-        for other, idle in list(self._links.items()):
-            if len(self._links) <= LINKS:
-                break
-            if not idle.unsettled and other != address:
-                with contextlib.suppress(ChannelLost):  # it has ended already
-                    await self._links.pop(other).aclose()
         return sender
+
+    async def _close_idle(self) -> bool:
+        """Close the idle link that was used longest ago; False: there is none."""
+        for address, sender in self._links.items():
+            if not sender.unsettled:
+                del self._links[address]
+                with contextlib.suppress(ChannelLost):  # it has ended already
+                    await sender.aclose()
+                return True
+        return False
 
     # Outcomes, from the client's reader
 
