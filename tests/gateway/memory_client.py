@@ -150,6 +150,11 @@ class MemoryClient:
                 sender.end(error)
             self._ended.set()
 
+    @property
+    def waiting(self) -> list[bytes]:
+        """What has no outcome yet."""
+        return [one.body for sender in self._senders for one in sender.waiting]
+
     async def wait_lost(self) -> ConnectionLost:
         await self._ended.wait()
         assert self.lost is not None

@@ -9,35 +9,36 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import proton
 import pytest
 import trio
-from proton import Message
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 import hypersocket as hs
 from hypersocket.amqp import (
     CONFIRMED,
     NO_PROPERTIES,
     AmqpError,
+    ChannelLost,
     ConnectionLost,
     Outcome,
     Properties,
     Publication,
     Queue,
 )
+from hypersocket.devices.amqp_gateway._client import Delivery
 from hypersocket.devices.amqp_gateway._gateway import AmqpGateway
 from hypersocket.devices.amqp_gateway._spec import (
     DeadLetters,
     RouteSocket,
     RouteSpec,
 )
-from hypersocket.devices.amqp_gateway.routes import _recurring, _replies
-from hypersocket.devices.amqp_gateway.routes._recurring import Recurring
+from hypersocket.devices.amqp_gateway.routes import _recurring
+from hypersocket.devices.amqp_gateway.routes._recurring import Recurring, Request
+from hypersocket.devices.amqp_gateway.routes._serve import Serve
+from hypersocket.devices.amqp_gateway.routes._suspects import STRIKES
 
-from ..amqp.v10.peer import Peer
 from ..brokers.rabbitmq import RabbitMQ
-from . import memory_client, worlds10
+from . import memory_client
 from .memory_client import Broker, MemoryDelivery
 from .worlds import Amqp, amqp, at, depth, gateway, running, until, where
 
@@ -135,6 +136,7 @@ async def test_an_answer_for_which_the_connection_is_ended_is_found_by_its_reque
 
 WORK = "inproc://work"
 CRASH = ConnectionLost("a crash", condition="541", temporary=True)
+REFUSED = ChannelLost("too large", condition="406")
 
 
 def crashing(*bad: bytes) -> Broker:
@@ -168,27 +170,155 @@ async def test_a_guilty_answer_is_found_however_many_others_there_are(
     assert {*broker.stored} == {b"x", *(b"%d" % number for number in range(2000))}
 
 
+async def test_a_guilty_answer_is_found_when_the_connection_ends_after_it_was_sent(
+    autojump_clock: MockClock,
+) -> None:
+    """Nobody is sending then; whoever is woken is not to forget what was under way."""
+    broker = crashing()
+
+    async def crash() -> None:
+        await trio.sleep(0.01)
+        assert broker.client is not None
+        broker.client.lose(CRASH)
+
+    async with serving(broker) as gw, trio.open_nursery() as nursery:
+
+        def judge(one: Publication) -> Outcome | None:
+            if one.body != b"bad":
+                return CONFIRMED
+            nursery.start_soon(crash)
+            return None
+
+        broker.verdict = judge
+        broker.put(b"bad", b"x")
+        await trio.sleep(200)
+        assert gw.stats().routes[0].drops == {"rejected": 1}
+        assert gw.stats().routes[0].pending == 0
+        # One to learn that somebody is to blame, and the strikes.
+        assert gw.stats().reconnects == 1 + STRIKES
+    assert {*broker.stored} == {b"x"}
+
+
+async def test_an_answer_without_an_outcome_does_not_hold_the_others_up(
+    autojump_clock: MockClock,
+) -> None:
+    """All that was under way when the connection ended is suspect, and goes alone."""
+    broker, ends = crashing(), [CRASH]
+
+    def judge(one: Publication) -> Outcome | AmqpError | None:
+        if one.body == b"stuck":
+            return None
+        return ends.pop() if one.body == b"0" and ends else CONFIRMED
+
+    broker.verdict = judge
+    bodies = {b"%d" % number for number in range(20)}
+    async with serving(broker, prefetch=50) as gw:
+        broker.put(b"stuck", *bodies)
+        await trio.sleep(30)  # for the next connection, and once for the one that is stuck
+        assert gw.stats().reconnects == 1
+        assert {*broker.stored} == bodies
+        assert gw.stats().routes[0].pending == 1
+        assert not gw._routes[0].shared.alone.locked()
+
+
+async def test_an_answer_beside_one_without_an_outcome_is_not_condemned_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    """For which of the two the channel was ended, nobody says: it is tried alone, and first."""
+    broker = crashing()
+
+    def judge(one: Publication) -> Outcome | AmqpError | None:
+        assert broker.client is not None
+        if one.body == b"stuck":
+            return None
+        beside = b"stuck" in broker.client.waiting
+        return REFUSED if one.body == b"bad" or beside else CONFIRMED
+
+    broker.verdict = judge
+    async with serving(broker) as gw:
+        broker.put(b"stuck", b"unlucky", b"bad")
+        await trio.sleep(60)
+        [stats] = gw.stats().routes
+        assert (stats.drops, stats.pending, stats.confirmed) == ({"rejected": 1}, 1, 1)
+    assert broker.stored == [b"unlucky"]
+
+
+async def test_who_was_forgotten_before_the_connection_ended_is_not_suspect(
+    autojump_clock: MockClock,
+) -> None:
+    """The broker has its request again, and gives it to whom it likes."""
+    broker = crashing()
+    broker.verdict = lambda _: None
+    async with serving(broker) as gw:
+        [route] = gw._routes
+        assert isinstance(route, Serve)
+        broker.put(b"x")
+        await trio.sleep(1)
+        assert broker.client is not None
+        assert broker.client.waiting == [b"x"]
+        broker.cancels.append(ChannelLost("the queue was deleted", temporary=True))
+        broker.put(b"y")
+        await trio.sleep(0.5)  # its channel goes on until outcomes should have come
+        assert broker.consumers == 0
+        broker.client.lose(CRASH)
+        await trio.sleep(0.1)
+        assert not route._replies.recurring.suspected
+
+
+async def test_a_request_is_looked_into_once(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """However many are suspect at a time: that may be much to read."""
+    broker, looked = crashing(), 0
+    known_by = _recurring._known_by
+
+    def counted(delivery: Delivery) -> bytes:
+        nonlocal looked
+        looked += 1
+        return known_by(delivery)
+
+    monkeypatch.setattr(_recurring, "_known_by", counted)
+    broker.verdict = lambda _: None
+    bodies = {b"%d" % number for number in range(100)}
+    async with serving(broker, prefetch=100) as gw:
+        broker.put(*bodies)
+        await trio.sleep(1)
+        assert broker.client is not None
+        assert {*broker.client.waiting} == bodies
+        assert looked == 0
+        broker.verdict = lambda _: CONFIRMED
+        broker.client.lose(CRASH)
+        await trio.sleep(30)
+        assert {*broker.stored} == bodies
+        assert gw.stats().routes[0].received == 200
+        assert looked == 200
+
+
+def asked(body: bytes, said: Properties, *, redelivered: bool = True) -> Request:
+    return Request(MemoryDelivery(body, said, redelivered=redelivered))
+
+
 def test_a_request_that_looks_like_a_guilty_one_is_innocent() -> None:
     """It may have no names of its own; but the broker has given it to nobody before."""
     recurring, error = Recurring(), CRASH
     said = Properties(reply_to="answers")
     for _ in range(3):
-        assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == ""
-        recurring.ended(error, MemoryDelivery(b"x", said, redelivered=True), [])
-    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == "a crash"
-    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=False)) == ""
-    assert recurring.verdict(MemoryDelivery(b"y", said, redelivered=True)) == ""
+        assert recurring.verdict(asked(b"x", said)) == ""
+        recurring.ended(error, asked(b"x", said), [])
+    assert recurring.verdict(asked(b"x", said)) == "a crash"
+    assert recurring.verdict(asked(b"x", said, redelivered=False)) == ""
+    assert recurring.verdict(asked(b"y", said)) == ""
     other = replace(said, message_id="another")
-    assert recurring.verdict(MemoryDelivery(b"x", other, redelivered=True)) == ""
-    recurring.cleared(MemoryDelivery(b"x", said, redelivered=True))
-    assert recurring.verdict(MemoryDelivery(b"x", said, redelivered=True)) == ""
+    assert recurring.verdict(asked(b"x", other)) == ""
+    recurring.cleared(asked(b"x", said))
+    assert recurring.verdict(asked(b"x", said)) == ""
 
 
 def test_what_is_remembered_of_requests_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others may have been given them, and nothing more is heard of them here."""
     monkeypatch.setattr(_recurring, "MOST", 10)
     recurring, error = Recurring(), CRASH
-    requests = [MemoryDelivery(b"%d" % at, NO_PROPERTIES, redelivered=True) for at in range(20)]
+    requests = [asked(b"%d" % at, NO_PROPERTIES) for at in range(20)]
     for one in requests:
         for _ in range(3):
             recurring.ended(error, one, [])
@@ -229,128 +359,3 @@ async def serving(broker: Broker, **changes: Any) -> AsyncGenerator[AmqpGateway]
         nursery.start_soon(work, WORK)
         yield gw
         nursery.cancel_scope.cancel()
-
-
-# --- AMQP 1.0, by a link for each address ----------------------------------------------------
-
-
-class Asking:
-    """A peer of AMQP 1.0 without a relay, that asks, and has nodes that take no answers."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-        self._number = 0
-
-    def ask(self, reply_to: str, given_out: int = 0) -> None:
-        link = next(one for one in self._peer.links if one.is_sender and one.credit)
-        self._number += 1
-        asked = Message(body=b"q", inferred=True, reply_to=reply_to, delivery_count=given_out)
-        link.delivery(f"t{self._number}")
-        link.stream(asked.encode())
-        link.advance()
-        self._peer.kick()
-
-    def links_to(self, address: str) -> list[Any]:
-        return [one for one in self._peer.links if one.remote_target.address == address]
-
-
-def miserly() -> Peer:
-    """A peer whose node "full" gives no credit."""
-    peer = Peer()
-
-    def attach(link: Any) -> None:
-        peer.credit = 0 if link.remote_target.address == "full" else 100
-        peer.attach(link)
-
-    peer.on_attach = attach
-    return peer
-
-
-@asynccontextmanager
-async def asking(**changes: Any) -> AsyncGenerator[tuple[AmqpGateway, Asking, Peer]]:
-    route = RouteSpec(name="serve", kind="serve", socket=at("DEALER"), address="service", **changes)
-    async with (
-        worlds10.peer_on_tcp(miserly) as (address, peers),
-        running(worlds10.gateway(address, route)) as gw,
-        trio.open_nursery() as nursery,
-    ):
-        [peer] = peers
-        nursery.start_soon(work, where(gw, "serve"))
-        await until(lambda: any(one.is_sender and one.credit for one in peer.links))
-        yield gw, Asking(peer), peer
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_link_that_the_peer_has_ended_is_opened_again() -> None:
-    async with asking() as (gw, asks, peer):
-        asks.ask("caller")
-        await until(lambda: gw.stats().routes[0].confirmed == 1)
-        [link] = asks.links_to("caller")
-        link.condition = proton.Condition("amqp:resource-deleted", "made again at once")
-        link.close()
-        peer.kick()
-        await until(lambda: link in peer.detached)
-        asks.ask("caller")
-        await until(lambda: gw.stats().routes[0].confirmed == 2)
-        assert len(asks.links_to("caller")) == 2
-        assert gw.stats().routes[0].drops == {}
-
-
-def crashing_peer() -> Peer:
-    """A peer that ends the connection when it is sent anything for its node "bad"."""
-    peer = Peer()
-
-    def take(delivery: Any) -> None:
-        if delivery.link.remote_target.address == "bad":
-            peer.connection.condition = proton.Condition("amqp:internal-error", "a crash")
-            peer.connection.close()
-            peer.kick()
-        else:
-            peer.accept(delivery)
-
-    peer.on_delivery = take
-    return peer
-
-
-async def test_an_answer_by_a_link_for_which_the_connection_is_ended_is_found() -> None:
-    route = RouteSpec(name="serve", kind="serve", socket=at("DEALER"), address="service")
-    async with (
-        worlds10.peer_on_tcp(crashing_peer) as (address, peers),
-        running(worlds10.gateway(address, route)) as gw,
-        trio.open_nursery() as nursery,
-    ):
-
-        async def ask(given_out: int) -> Asking:
-            await until(lambda: any(one.is_sender and one.credit for one in peers[-1].links))
-            asking = Asking(peers[-1])
-            asking.ask("caller")
-            asking.ask("bad", given_out)
-            return asking
-
-        nursery.start_soon(work, where(gw, "serve"))
-        for number in range(1, 5):
-            await ask(number - 1)
-            await until(lambda number=number: len(peers) > number)  # type: ignore[misc]
-        asked = await ask(4)
-        await until(lambda: gw.stats().routes[0].drops == {"rejected": 1})
-        await until(lambda: gw.stats().routes[0].pending == 0)
-        assert len(peers) == 5
-        assert len(asked.links_to("caller")) == 1
-        assert not asked.links_to("bad")
-        assert gw.stats().routes[0].confirmed > 0
-        nursery.cancel_scope.cancel()
-
-
-async def test_an_address_that_takes_nothing_does_not_hold_the_others_up_for_ever(
-    monkeypatch: pytest.MonkeyPatch, jumping_clock: MockClock
-) -> None:
-    monkeypatch.setattr(_replies, "NO_CREDIT", 20.0)
-    async with asking() as (gw, asks, _):
-        asks.ask("full")
-        asks.ask("caller")
-        await until(lambda: bool(asks.links_to("full")))
-        await wait_all_tasks_blocked()  # it waits for credit now
-        jumping_clock.jump(20)
-        await until(lambda: gw.stats().routes[0].confirmed == 1)
-        await until(lambda: gw.stats().routes[0].pending == 0)
-        assert gw.stats().routes[0].drops == {"returned": 1}

@@ -23,6 +23,27 @@ MOST = 1000
 """Requests that are remembered at most, suspect or guilty: others may have been given them."""
 
 
+class Request:
+    """A request, and what it is known again by.
+
+    Attributes:
+        delivery: as the broker gave it out.
+    """
+
+    __slots__ = ("_key", "delivery")
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self._key: bytes | None = None
+
+    @property
+    def key(self) -> bytes:
+        """What is in it, in short; made when it is asked for first, which is seldom."""
+        if self._key is None:
+            self._key = _known_by(self.delivery)
+        return self._key
+
+
 class Recurring:
     """Requests that come again because of what their answers did.
 
@@ -38,13 +59,11 @@ class Recurring:
     def suspected(self) -> bool:
         return bool(self._strikes)
 
-    def suspects(self, request: Delivery) -> bool:
+    def suspects(self, request: Request) -> bool:
         """Whether the answer to this one is to go alone."""
-        return bool(self._strikes) and _known_by(request) in self._strikes
+        return bool(self._strikes) and request.key in self._strikes
 
-    def ended(
-        self, error: AmqpError, alone: Delivery | None, under_way: Iterable[Delivery]
-    ) -> None:
+    def ended(self, error: AmqpError, alone: Request | None, under_way: Iterable[Request]) -> None:
         """The connection has ended, perhaps for what is in an answer.
 
         Args:
@@ -56,9 +75,9 @@ class Recurring:
         if not needed:
             return
         for one in under_way:
-            self._strikes.setdefault(_known_by(one), 0)
+            self._strikes.setdefault(one.key, 0)
         if alone is not None:
-            key = _known_by(alone)
+            key = alone.key
             strikes = self._strikes.pop(key, 0) + 1
             if strikes < needed:
                 self._strikes[key] = strikes
@@ -67,27 +86,26 @@ class Recurring:
         _keep_newest(self._strikes)
         _keep_newest(self._guilty)
 
-    def verdict(self, request: Delivery) -> str:
+    def verdict(self, request: Request) -> str:
         """The broker's words for what the answer to this one did; empty if it is not guilty.
 
         Only one that was given out before can be: another that looks the same is innocent.
         """
-        if not self._guilty or not request.redelivered:
+        if not self._guilty or not request.delivery.redelivered:
             return ""
-        return self._guilty.get(_known_by(request), "")
+        return self._guilty.get(request.key, "")
 
-    def cleared(self, request: Delivery) -> None:
+    def cleared(self, request: Request) -> None:
         """It is done: the broker has taken its answer, or does not want it."""
         if self._strikes or self._guilty:
-            key = _known_by(request)
-            self._strikes.pop(key, None)
-            self._guilty.pop(key, None)
+            self._strikes.pop(request.key, None)
+            self._guilty.pop(request.key, None)
 
 
-def _known_by(request: Delivery) -> bytes:
-    said = request.properties
+def _known_by(delivery: Delivery) -> bytes:
+    said = delivery.properties
     names = repr((said.reply_to, said.correlation_id, said.message_id)).encode()
-    return hashlib.blake2b(names + b"\0" + request.body, digest_size=16).digest()
+    return hashlib.blake2b(names + b"\0" + delivery.body, digest_size=16).digest()
 
 
 def _keep_newest(these: dict[bytes, T]) -> None:

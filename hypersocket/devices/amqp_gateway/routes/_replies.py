@@ -8,7 +8,8 @@ nothing but itself; one for which it ends the whole connection, as in :mod:`._re
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 
 import trio
 
@@ -21,16 +22,22 @@ from ....amqp import (
     Publication,
     Result,
 )
-from .._client import Client, Delivery, Sender
+from .._client import Client, Sender
 from .._tasks import Backoff
-from ._recurring import Recurring
+from ._recurring import Recurring, Request
 from ._suspects import STRIKES, Suspects
 
 LINKS = 64
 """Links to reply addresses that are kept open (1.0, where the peer has no anonymous relay)."""
 
+FULL = "amqp:resource-limit-exceeded"
+"""The condition where the peer allows no more links, or sessions, which they have of their own."""
+
 NO_CREDIT = 5.0
 """Seconds that a reply address may give no credit: others wait behind it."""
+
+OVERDUE = 5.0
+"""Seconds that others wait for the outcome of an answer, where they have to."""
 
 CLOSING = 1.0
 """Seconds to wait for outcomes that are on their way, before a channel is closed."""
@@ -57,7 +64,7 @@ class Replies:
         on_failing: Callable[[str], None],
         backoff: Backoff,
         alone: trio.Lock,
-        request_of: Callable[[Publication], Delivery],
+        request_of: Callable[[Publication], Request],
     ) -> None:
         self.recurring = Recurring()
         self._request_of = request_of
@@ -67,15 +74,18 @@ class Replies:
         self._alone = alone
         self._suspects = Suspects[Publication](own_key=False)
         self._waiting: dict[Publication, None] = {}
-        self._sent: dict[Publication, None] = {}
+        self._sent: dict[Publication, float] = {}  # and when others wait for it no longer
         self._unknown: dict[Publication, None] = {}  # what became of them, and not sent again
         self._tries: dict[Publication, int] = {}  # by links of their own that ended
+        self._company = False  # of the one that is alone: others that are overdue
         self._pausing = False
         self._failing = False
         self._settled = 0
+        self._client: Client | None = None
         self._by_address = False
         self._links: dict[str, Sender] = {}  # who was used last is last
         self._news = trio.lowlevel.ParkingLot()
+        self._outcomes = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
         """How many answers have no outcome yet."""
@@ -91,6 +101,9 @@ class Replies:
         self._waiting.clear()
         self._sent.clear()
         self._tries.clear()
+        if self._client is None or self._client.lost is None:  # else it is to be judged
+            self._unknown.clear()
+        self._outcomes.unpark_all()
 
     async def carry(self, client: Client, ready: Callable[[], None]) -> None:
         """Publish answers while this connection stands.
@@ -103,6 +116,7 @@ class Replies:
             ConnectionLost: it does not stand any more.
             ChannelLost: at the beginning, the broker refuses what this needs.
         """
+        self._client = client
         self._unknown.clear()
         self._suspects.begin()
         try:
@@ -159,7 +173,7 @@ class Replies:
                 await self._send(sender, [one for one in self._waiting if one not in suspects])
             if suspects:
                 one = next(iter(suspects))
-                await sender.wait_settled()
+                await self._all_settled()
                 await self._send_alone(sender, one)
                 self._suspects.one_by_one = self._suspects.one_by_one and bool(self._waiting)
 
@@ -182,31 +196,45 @@ class Replies:
     async def _send(self, sender: Sender, batch: Sequence[Publication]) -> None:
         for one in batch:
             self._waiting.pop(one, None)
-            self._unknown.pop(one, None)
-            self._sent[one] = None
+            self._sent[one] = inf
         before = sender.taken
         try:
             await sender.send(batch)
         finally:
-            for one in batch[sender.taken - before :]:
-                if self._sent.pop(one, one) is None:
-                    self._waiting[one] = None
+            taken = sender.taken - before
+            overdue = trio.current_time() + OVERDUE
+            for one in batch[:taken]:
+                if one in self._sent:
+                    self._sent[one] = overdue
+                    self._unknown.pop(one, None)
+            self._put_back(batch[taken:])
 
     async def _send_alone(self, sender: Sender, one: Publication) -> None:
         async with self._alone:
             if one not in self._waiting:
                 return  # it was forgotten meanwhile
             before = sender.taken
+            self._company = sender.unsettled > 0
             try:
                 await self._send(sender, [one])
             finally:
                 self._suspects.alone = one if sender.taken > before else None
-            await sender.wait_settled()
+            await self._all_settled()
             await sender.send([])  # that raises if the channel has ended
             self._suspects.alone = None
 
+    async def _all_settled(self) -> None:
+        """Wait for outcomes that are on their way, but not for those that are overdue."""
+        now = trio.current_time()
+        for one, overdue in [it for it in self._sent.items() if it[1] > now]:
+            with trio.move_on_at(overdue):
+                while one in self._sent:
+                    await self._outcomes.park()
+
     def _judge(self, error: ChannelLost) -> None:
         """The channel has ended, perhaps for what is in one answer."""
+        if self._company:
+            self._suspects.alone = None  # once is enough here: it is to be certain
         guilty = self._suspects.ended(error, self._settled)
         if guilty is not None:
             self._tell(guilty, Outcome(Result.REJECTED, str(error)))
@@ -245,12 +273,6 @@ class Replies:
             if client.lost is None:  # else it may be to blame for that
                 self._suspects.alone = None
 
-    async def _all_settled(self) -> None:
-        """Wait, but not for long, for outcomes that are on their way."""
-        with trio.move_on_after(NO_CREDIT):
-            for sender in list(self._links.values()):
-                await sender.wait_settled()
-
     async def _send_to_address(self, client: Client, one: Publication) -> None:
         address = one.target.address
         try:
@@ -258,7 +280,10 @@ class Replies:
             with trio.move_on_after(NO_CREDIT) as scope:
                 await self._send(sender, [one])
         except (ChannelLost, NotSupported) as error:
-            self._tell(one, Outcome(Result.RETURNED, str(error)))
+            if error.temporary:
+                self._pausing = True  # it waits still, or again
+            else:
+                self._tell(one, Outcome(Result.RETURNED, str(error)))
             return
         if scope.cancelled_caught and one in self._waiting:
             text = f"{address!r} gives no credit"
@@ -271,16 +296,26 @@ class Replies:
                 await sender.send([])  # that raises if the link has ended
             except ChannelLost:
                 sender = None
-        if sender is None:
-            sender = await client.open_sender(self._on_settled, address=address)
+        while len(self._links) >= LINKS and await self._close_idle():
+            pass
+        while sender is None:
+            try:
+                sender = await client.open_sender(self._on_settled, address=address)
+            except ChannelLost as error:
+                if error.condition != FULL or not await self._close_idle():
+                    raise
         self._links[address] = sender
-        for other, idle in list(self._links.items()):
-            if len(self._links) <= LINKS:
-                break
-            if not idle.unsettled and other != address:
-                with contextlib.suppress(ChannelLost):  # it has ended already
-                    await self._links.pop(other).aclose()
         return sender
+
+    async def _close_idle(self) -> bool:
+        """Close the idle link that was used longest ago; False: there is none."""
+        for address, sender in self._links.items():
+            if not sender.unsettled:
+                del self._links[address]
+                with contextlib.suppress(ChannelLost):  # it has ended already
+                    await sender.aclose()
+                return True
+        return False
 
     # Outcomes, from the client's reader
 
@@ -293,7 +328,7 @@ class Replies:
         if result is Result.FAILED:
             self._pausing = True
         else:
-            self._unknown.update(dict.fromkeys(publications))
+            self._unknown.update((one, None) for one in publications if one in self._sent)
             if self._by_address:
                 self._count(publications, outcome.reason)
         # Whoever sends them by what has ended is told so.
@@ -307,13 +342,22 @@ class Replies:
                 self._tell(one, Outcome(Result.REJECTED, reason))
 
     def _again(self, publications: Sequence[Publication]) -> None:
-        for one in publications:
-            if self._sent.pop(one, one) is None:
-                self._waiting[one] = None
+        # Who is overdue goes last: beside it, nobody is alone.
+        now = trio.current_time()
+        self._put_back(sorted(publications, key=lambda one: self._sent.get(one, inf) <= now))
         self._news.unpark_all()
+        self._outcomes.unpark_all()
+
+    def _put_back(self, publications: Iterable[Publication]) -> None:
+        """They wait again, unless they were forgotten or have their outcomes."""
+        for one in publications:
+            if self._sent.pop(one, None) is not None:
+                self._waiting[one] = None
 
     def _tell(self, one: Publication, outcome: Outcome) -> None:
-        if self._waiting.pop(one, one) is not None and self._sent.pop(one, one) is not None:
+        if self._sent.pop(one, None) is not None:
+            self._outcomes.unpark_all()
+        elif self._waiting.pop(one, one) is not None:
             return  # it was forgotten
         self._tries.pop(one, None)
         self._unknown.pop(one, None)

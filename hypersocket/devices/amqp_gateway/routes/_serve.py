@@ -28,6 +28,7 @@ from ..messages._metadata import MetadataError, PropertyMap
 from ..messages._unpacking import Unfit, Unpacker
 from ._jobs import Job, Jobs, Why
 from ._letters import Letter
+from ._recurring import Request
 from ._replies import Replies
 from ._route import Route, Shared
 from ._source import Source
@@ -160,41 +161,43 @@ class Serve(Route):
                 counters.bytes_in += len(one.body)
                 counters.redelivered += one.redelivered
                 try:
-                    await self._give(receiver, one)
+                    await self._give(receiver, Request(one))
                 except trio.Cancelled:
                     # Nobody has these: others may, at once.
                     self._release(receiver, deliveries[number:])
                     raise
 
-    async def _give(self, receiver: Receiver, delivery: Delivery) -> None:
+    async def _give(self, receiver: Receiver, request: Request) -> None:
+        delivery = request.delivery
         try:
             if not _reply_to(delivery):
                 raise Unfit("no reply_to", "the request does not say where its answer goes")
             objection = self.guard.target(_target(self.shared.protocol, delivery))
             if objection:
                 raise Unfit("policy", f"its answer: {objection}")
-            words = self._replies.recurring.verdict(delivery)
+            words = self._replies.recurring.verdict(request)
             if words:
                 self.counters.rejected += 1
                 raise Unfit("rejected", f"its answer ends the connection: {words}")
             message = self._unpacker.unpack(delivery)
         except Unfit as error:
-            self._bury(receiver, delivery, error)
+            self._bury(receiver, request, error)
             return
         await self.bucket.wait(1)
         frames = message if isinstance(message, list) else [message]
-        await self._jobs.give(Job(frames, (receiver, delivery)))
+        await self._jobs.give(Job(frames, (receiver, request)))
         self.bucket.spend(1)
         self.counters.forwarded += 1
         self.counters.bytes_out += len(delivery.body)
 
-    def _bury(self, receiver: Receiver, delivery: Delivery, error: Unfit) -> None:
+    def _bury(self, receiver: Receiver, request: Request, error: Unfit) -> None:
+        delivery = request.delivery
         if error.reason == "looped":
             self.counters.looped += 1
 
         def done(_: bool) -> None:
             if receiver is self._receiver:
-                self._replies.recurring.cleared(delivery)
+                self._replies.recurring.cleared(request)
                 receiver.accept([delivery])
                 self.changed()
 
@@ -219,19 +222,19 @@ class Serve(Route):
             self.changed()
 
     def _came_back(self, job: Job, why: Why) -> None:
-        receiver, delivery = job.context
+        receiver, request = job.context
         if why == "timeout":
             self.counters.expired += 1
-        self._release(receiver, [delivery])
+        self._release(receiver, [request.delivery])
 
     # Replies
 
     def _answered(self, job: Job, frames: list[bytes]) -> None:
-        receiver, delivery = job.context
+        receiver, request = job.context
         if receiver is not self._receiver:
             return  # it is given out again
-        publication = self._publication(delivery, frames or [b""])
-        publication.context = receiver, delivery
+        publication = self._publication(request.delivery, frames or [b""])
+        publication.context = receiver, request
         for reason, objection in (
             ("oversize", self.guard.size(len(publication.body))),
             ("policy", self.guard.copies(publication.target, publication.properties.headers)),
@@ -300,9 +303,9 @@ class Serve(Route):
 
     def _done(self, one: Publication) -> None:
         receiver: Receiver
-        receiver, delivery = one.context
+        receiver, request = one.context
         if receiver is self._receiver:
-            receiver.accept([delivery])
+            receiver.accept([request.delivery])
             self.changed()
 
     # Stopping
@@ -314,10 +317,10 @@ class Serve(Route):
         await self.until(lambda: not self._held)
 
 
-def _request_of(answer: Publication) -> Delivery:
-    delivery: Delivery
-    _, delivery = answer.context
-    return delivery
+def _request_of(answer: Publication) -> Request:
+    request: Request
+    _, request = answer.context
+    return request
 
 
 def _reply_to(delivery: Delivery) -> str:
