@@ -236,6 +236,10 @@ class Engine:
         _check_address(subscription.address)
         return ReceiverLink(self, self._name(), subscription)
 
+    def begin_anyway(self) -> None:
+        """Attach the links that wait until the peer has answered the end of others' sessions."""
+        self.sessions.begin_anyway()
+
     def close(self) -> None:
         """Close in good order; :class:`Ended` comes when the peer has answered."""
         self._endings.closing = True
