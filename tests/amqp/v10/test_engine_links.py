@@ -176,7 +176,7 @@ def test_sessions_begin_without_the_end_of_one_that_is_waited_for_no_longer() ->
     link = engine.open_sender("a")
     pump(engine, peer)
     assert (link.begun, link.is_open) == (False, False)
-    engine.begin_anyway()
+    engine.sessions.begin_anyway()
     pump(engine, peer)
     assert (link.begun, link.is_open) == (True, True)
     assert sender(engine, peer).is_open

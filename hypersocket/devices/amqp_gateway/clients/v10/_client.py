@@ -220,7 +220,7 @@ class Client:
             while link.alive and not link.begun:
                 await self._links.park()
         if not link.begun:
-            self._engine.begin_anyway()
+            self._engine.sessions.begin_anyway()
             self._kick()
 
     # --- how it begins and ends --------------------------------------------------------
