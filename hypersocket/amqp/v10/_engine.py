@@ -236,10 +236,6 @@ class Engine:
         _check_address(subscription.address)
         return ReceiverLink(self, self._name(), subscription)
 
-    def begin_anyway(self) -> None:
-        """Attach the links that wait until the peer has answered the end of others' sessions."""
-        self.sessions.begin_anyway()
-
     def close(self) -> None:
         """Close in good order; :class:`Ended` comes when the peer has answered."""
         self._endings.closing = True
@@ -296,7 +292,7 @@ class Engine:
                 link = links.get(lib.pn_delivery_link(handle))
                 if link is not None:
                     link.updated(handle)
-                elif lib.pn_delivery_pending(handle):
+                elif lib.pn_delivery_readable(handle):  # no bytes need have come with it
                     self.break_off(*_UNINVITED)
             else:
                 handler = self._handlers.get(kind)
