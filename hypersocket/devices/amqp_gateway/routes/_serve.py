@@ -143,6 +143,7 @@ class Serve(Route):
 
     def _forget(self) -> None:
         """What is not settled is the broker's again, and others get it."""
+        self._unpacker.returns.all_went_back()
         self._jobs.take_back()
         self._replies.forget()
         self._given_back = self._held + self.dead_letters.forget_kept()
@@ -194,6 +195,7 @@ class Serve(Route):
 
         def done(_: bool) -> None:
             if receiver is self._receiver:
+                self._unpacker.returns.settled([delivery])
                 self._replies.recurring.cleared(delivery)
                 receiver.accept([delivery])
                 self.changed()
@@ -214,6 +216,7 @@ class Serve(Route):
     def _release(self, receiver: Receiver, deliveries: Sequence[Delivery]) -> None:
         if receiver is self._receiver:
             receiver.release(deliveries)
+            self._unpacker.returns.went_back(deliveries)
             self._held -= len(deliveries)
             self.counters.requeued += len(deliveries)
             self.changed()
@@ -302,6 +305,7 @@ class Serve(Route):
         receiver: Receiver
         receiver, delivery = one.context
         if receiver is self._receiver:
+            self._unpacker.returns.accepted([delivery])
             receiver.accept([delivery])
             self.changed()
 
