@@ -1,4 +1,4 @@
-"""Messages that come back, where the broker does not say how often: who is poisonous, and who not."""
+"""Messages that come back, where the broker does not say how often: who is poisonous."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ async def test_max_deliveries_where_the_peer_counts_none_of_them(counts: bool) -
             if tag == "1" or counts:
                 assert await rep.recv() == b"poison"
                 await rep.send(b"requeue")
-            await until(lambda: len(peer.settled) == int(tag))
+            await until(lambda done=int(tag): len(peer.settled) == done)
         assert stats(gw).drops == ({} if counts else {"poisonous": 1})
 
 

@@ -16,6 +16,8 @@ from hypersocket.amqp import (
 )
 from hypersocket.amqp.v10 import (
     LinkEnded,
+    ReceiverLink,
+    SenderLink,
     Settled,
 )
 
@@ -156,8 +158,11 @@ def test_a_link_that_is_closed_before_its_session_begins_is_forgotten() -> None:
     engine = opened(peer)
     kept = len(engine.sessions.links)
     for number in range(1000):
-        link = engine.open_receiver(Subscription(address="b")) if number % 2 else None
-        link = link or engine.open_sender("a")
+        link: SenderLink | ReceiverLink = engine.open_sender("a")
+        if number % 2:
+            link.close()
+            assert only(engine, LinkEnded) == LinkEnded(link, None)
+            link = engine.open_receiver(Subscription(address="b"))
         link.close()
         assert only(engine, LinkEnded) == LinkEnded(link, None)
         assert not link.attached
