@@ -220,6 +220,10 @@ async def test_a_selector_goes_to_the_peer_and_one_that_is_not_applied_is_an_err
         assert terminus.filter.next() is not None
 
 
+def _has_settled(peer: Peer, count: int) -> bool:
+    return len(peer.settled) == count
+
+
 @pytest.mark.parametrize("counts", [False, True])
 async def test_max_deliveries_where_the_peer_counts_none_of_them(counts: bool) -> None:
     """RabbitMQ counts none that was released; another peer that says 0 is believed."""
@@ -242,7 +246,7 @@ async def test_max_deliveries_where_the_peer_counts_none_of_them(counts: bool) -
             if tag == "1" or counts:
                 assert await rep.recv() == b"poison"
                 await rep.send(b"requeue")
-            await until(lambda done=int(tag): len(peer.settled) == done)
+            await until(functools.partial(_has_settled, peer, int(tag)))
         assert stats(gw).drops == ({} if counts else {"poisonous": 1})
 
 
