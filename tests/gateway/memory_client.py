@@ -190,7 +190,8 @@ class MemoryDelivery:
     """One message on its way from the broker."""
 
     target = Target()
-    delivery_count = None
+    delivery_count: int | None = None
+    counted = False
 
     def __init__(self, body: bytes, properties: Properties, *, redelivered: bool) -> None:
         self.body = body

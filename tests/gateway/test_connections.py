@@ -54,7 +54,8 @@ async def test_the_next_address_is_tried_when_the_first_is_lost(
     autojump_clock: MockClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    broker = Broker()
+    broker, ports = Broker(), list[int]()
+    broker.on_connect = lambda address: ports.append(address.port)
     broker.closing = 5.0  # a host that has gone takes no part in that
     async with running(gateway(broker, OUT, IN, addresses=2)) as gw:
         await trio.sleep(60)
@@ -63,9 +64,30 @@ async def test_the_next_address_is_tried_when_the_first_is_lost(
         first.lose(ConnectionLost("it ended", condition=condition, temporary=True))
         await trio.sleep(30)
         assert broker.attempts[2] == now + patience
+        then = 1 if condition else 2  # the first again, where it is there
+        assert ports == [1, 1, then, then]
         assert (gw.stats().connects, gw.stats().reconnects) == (4, 1)
     told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     assert not any("consuming" in one for one in told)  # there is one thing to tell
+
+
+async def test_each_that_is_lost_without_a_word_is_left_for_the_next_of_them(
+    autojump_clock: MockClock,
+) -> None:
+    """In turn, and after a round that came to nothing the first one is the first again."""
+    broker, ports = Broker(), list[int]()
+    broker.on_connect = lambda address: ports.append(address.port)
+    async with running(gateway(broker, OUT, addresses=3)):
+        for port in (1, 2, 3, 1, 2):
+            await trio.sleep(60)
+            assert ports[-1] == port
+            assert broker.client is not None
+            if len(ports) == 5:
+                broker.refusals = [PASSING] * 3
+            broker.client.lose(PASSING)
+        await trio.sleep(60)
+        assert ports == [1, 2, 3, 1, 2, 1]
+        assert len(broker.attempts) == 5 + 3 + 1
 
 
 # --- the beginning: what is refused for good, and what passes --------------------------------
@@ -131,6 +153,27 @@ async def test_what_is_refused_for_good_is_so_however_long_it_took(
         broker.clients[0].lose(FOR_GOOD)
         await trio.sleep(100)
         pytest.fail("it runs")
+
+
+async def test_what_the_second_is_refused_for_good_at_the_next_address_ends_the_start(
+    autojump_clock: MockClock,
+) -> None:
+    """At the first address, both are lost before anything was carried."""
+    broker, ports = Broker(), list[int]()
+
+    def refuse() -> None:
+        ports.append(len(broker.clients))
+        if len(ports) > 1:
+            raise FOR_GOOD
+        broker.clients[0].lose(PASSING)
+        raise PASSING
+
+    broker.on_connect = at_the_second(refuse)
+    broker.declaring = 1.0
+    words = "the connection for consuming: it may not"
+    with trio.fail_after(100), pytest.raises(ConnectionLost, match=words):
+        await gateway(broker, OUT, IN, addresses=2).run()
+    assert len(ports) == 2
 
 
 @pytest.mark.parametrize("declaring", [0.0, 10.0])

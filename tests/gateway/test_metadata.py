@@ -41,6 +41,7 @@ class Came:
     target: Target = field(default_factory=lambda: Target("ex", "key"))
     redelivered: bool = False
     delivery_count: int | None = None
+    counted: bool = True
     body: bytes = b""
 
 

@@ -74,5 +74,10 @@ class Message:
         count = self.properties.headers.get("x-delivery-count")
         return count if isinstance(count, int) and not isinstance(count, bool) else None
 
+    @property
+    def counted(self) -> bool:
+        """False: without a count, or with one of 0, it may have come back any number of times."""
+        return False
+
     def __repr__(self) -> str:
         return f"<Message {self.tag}, {len(self.body)} bytes>"

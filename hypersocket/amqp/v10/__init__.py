@@ -41,13 +41,14 @@ from ._encoding import encode_data, encode_prefix
 from ._engine import Engine
 from ._events import CreditGiven, Ended, Event, LinkEnded, LinkOpened, Opened, Received, Settled
 from ._links import Link
-from ._quirks import NO_QUIRKS, RABBITMQ_3, Quirks, quirks_of
+from ._quirks import NO_QUIRKS, RABBITMQ, RABBITMQ_3, Quirks, quirks_of
 from ._receiver import ReceiverLink
 from ._sections import Sections
 from ._sender import SenderLink
 
 __all__ = [
     "NO_QUIRKS",
+    "RABBITMQ",
     "RABBITMQ_3",
     "CodecError",
     "Condition",

@@ -46,6 +46,11 @@ class Delivery(Sections):
         return self.read_delivery_count()
 
     @property
+    def counted(self) -> bool:
+        """Whether no count, or one of 0, says that it never came back."""
+        return not self._quirks.uncounted
+
+    @property
     def redelivered(self) -> bool:
         """Whether somebody was given it before: not the first acquirer, or counted (3.2.1)."""
         return self.read_first_acquirer() is False or bool(self.read_delivery_count())

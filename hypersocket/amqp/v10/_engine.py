@@ -292,7 +292,7 @@ class Engine:
                 link = links.get(lib.pn_delivery_link(handle))
                 if link is not None:
                     link.updated(handle)
-                elif lib.pn_delivery_pending(handle):
+                elif lib.pn_delivery_readable(handle):  # no bytes need have come with it
                     self.break_off(*_UNINVITED)
             else:
                 handler = self._handlers.get(kind)

@@ -53,22 +53,31 @@ class Link:
         """Whether the engine still knows it."""
         return self._link is not None
 
+    @property
+    def begun(self) -> bool:
+        """Whether the peer has been asked for it, or will be with the next bytes."""
+        return self._begun
+
     def close(self) -> None:
-        """Detach, and end the session. :class:`LinkEnded` comes when the peer has answered."""
+        """Detach, and end the session. :class:`LinkEnded` comes when the peer has answered.
+
+        It comes at once, where the session has not begun.
+        """
         if not self.alive:
             return
         self._closing = True
         self.is_open = False
         if self._begun:
             lib.pn_link_close(self._link)
+        else:
+            self.ended(None)
+            self._engine.tell(LinkEnded(self, None))
 
     def begin(self) -> None:
-        """Attach, in a session that begins now. Closed meanwhile, it is detached at once."""
+        """Attach, in a session that begins now."""
         self._begun = True
         lib.pn_session_open(self._session)
         lib.pn_link_open(self._link)
-        if self._closing:
-            lib.pn_link_close(self._link)
 
     def _give_up(self, error: AmqpError) -> None:
         """Detach for something that the peer has done. What it sends until it answers is late."""

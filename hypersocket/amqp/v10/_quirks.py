@@ -16,24 +16,31 @@ class Quirks:
             comes than was allowed, unless nothing can be on its way (RabbitMQ 3; 2.6.7).
         unchecked_targets: who sends to a queue that is not there is let, and all of it is accepted
             and lost (RabbitMQ 3).
+        uncounted: what was released again and again has a delivery count of 0, or none (RabbitMQ).
         second_timestamps: creation times that came over 0-9-1 are in seconds (RabbitMQ 3).
     """
 
     text_ids: bool = False
     absolute_credit: bool = False
     unchecked_targets: bool = False
+    uncounted: bool = False
     second_timestamps: bool = False
 
 
 NO_QUIRKS = Quirks()
+RABBITMQ = Quirks(uncounted=True)
 RABBITMQ_3 = Quirks(
-    text_ids=True, absolute_credit=True, unchecked_targets=True, second_timestamps=True
+    text_ids=True,
+    absolute_credit=True,
+    unchecked_targets=True,
+    uncounted=True,
+    second_timestamps=True,
 )
 
 
 def quirks_of(product: str, version: str) -> Quirks:
     """The faults to work round, from what a peer says in its open frame's properties."""
+    if product != "RabbitMQ":
+        return NO_QUIRKS
     major = version.partition(".")[0]
-    if product == "RabbitMQ" and major.isdigit() and int(major) < 4:
-        return RABBITMQ_3
-    return NO_QUIRKS
+    return RABBITMQ_3 if major.isdigit() and int(major) < 4 else RABBITMQ

@@ -155,6 +155,8 @@ class ReceiverLink(Link):
         self._keep_settled()
 
     def _keep_settled(self) -> None:
+        """Keep nothing but what the peer has forgotten: no part of a message, either."""
+        self._partial.clear()
         self._inbox = [one for one in self._inbox if one.handle is None and not one.settled]
         self.unsettled = len(self._inbox)
 
@@ -209,7 +211,6 @@ class ReceiverLink(Link):
 
     def _too_big(self) -> None:
         """End the link, as 2.7.3 asks for. The engine tells the peer the limit, and no more."""
-        self._partial.clear()
         text = f"a message of over {MESSAGE_MAX} bytes"
         condition = lib.pn_link_condition(self._link)
         lib.pn_condition_set_name(condition, chars(_TOO_BIG))

@@ -24,14 +24,24 @@ class Sessions:
     def __init__(self) -> None:
         self.links: dict[Any, Link | None] = {}
         self._ending: set[Any] = set()
-        self._waiting: list[Link] = []
+        self._waiting: dict[Any, Link] = {}
 
     def begin(self, session: Any, link: Link) -> None:
         """Have a link begin its session, now or when it may."""
         self.links[session] = link
         if self._ending:
-            self._waiting.append(link)
+            self._waiting[session] = link
         else:
+            link.begin()
+
+    def begin_anyway(self) -> None:
+        """Wait for ends no longer, since the peer owes them for too long, and perhaps for ever."""
+        self._ending.clear()
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for link in waiting.values():
             link.begin()
 
     def try_one(self, session: Any) -> None:
@@ -40,7 +50,11 @@ class Sessions:
         lib.pn_session_open(session)
 
     def end(self, session: Any) -> None:
-        """End one, or answer the peer's end of it."""
+        """End one, or answer the peer's end of it. The peer hears nothing of one not yet begun."""
+        if self._waiting.pop(session, None) is not None:
+            del self.links[session]
+            lib.pn_session_free(session)
+            return
         if not lib.pn_session_state(session) & constants.PN_REMOTE_CLOSED:
             self._ending.add(session)
         lib.pn_session_close(session)
@@ -49,7 +63,4 @@ class Sessions:
         """The peer has ended it, or answered the end."""
         self._ending.discard(session)
         if not self._ending:
-            waiting, self._waiting = self._waiting, []
-            for link in waiting:
-                if link.attached:
-                    link.begin()
+            self._begin_waiting()

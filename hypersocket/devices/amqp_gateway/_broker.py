@@ -70,6 +70,7 @@ class Broker:
         self._away: float | None = None  # since when, if that was told
         self._stood = False  # since `keep` was called
         self._cut = False
+        self._fell_silent = False
 
     @property
     def address(self) -> str:
@@ -96,19 +97,25 @@ class Broker:
         Raises:
             AmqpError: a round came to nothing while starting, and trying again cannot help.
         """
-        addresses = addresses or self._spec.addresses
+        addresses = tuple(addresses or self._spec.addresses)
+        first = 0
         self._stood, self._cut, self.error = False, False, NOT_TRIED
         while True:
             lasting: list[AmqpError] = []
-            for address in addresses:
+            for number in range(first, first + len(addresses)):
+                address = addresses[number % len(addresses)]
                 stood = await self._attempt(address, serve, lasting, starting)
                 if stood is None:
                     return
                 check()
                 if stood:
                     retries()
-                    break  # it was there: begin with the first address again, at once
+                    # It was there: begin with the first address again, at once. But whoever went
+                    # without a word may be silent for as long as a connection may take, too.
+                    first = number + 1 if self._fell_silent else 0
+                    break
             else:
+                first = 0
                 if len(lasting) == len(addresses):
                     raise lasting[0]
                 retries()
@@ -132,6 +139,7 @@ class Broker:
                 self._stands(client)
                 await together(lambda: serve(client), lambda: self._lose(client))
         except AmqpError as error:
+            self._fell_silent = not error.condition
             lasts = not error.temporary or _is_unknown_host(error)
             raised = starting() and lasts
             self._fell(error, raised=raised)

@@ -98,6 +98,11 @@ class Delivery(Protocol):
         """How often it was given out and came back; None where nothing tells."""
         ...
 
+    @property
+    def counted(self) -> bool:
+        """Whether the broker counts: no count, or one of 0, says that it never came back."""
+        ...
+
 
 class Sender(Protocol):
     """Publishes. One channel (0-9-1) or one session and link (1.0) of its own."""

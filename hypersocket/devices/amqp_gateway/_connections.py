@@ -165,6 +165,7 @@ class Connections:
     async def _keep_second(self) -> None:
         if self._second is not None and self._first.at is not None:
             at = self._first.at
+            self._second_is_late = False  # of another first one, it is told anew
             # Some brokers have but one connection of a name.
             at = replace(at, container_id=f"{at.container_id}-consuming")
             try:

@@ -161,6 +161,26 @@ class Peer:
             self.on_delivery(delivery)
 
 
+class SlowToEnd(Peer):
+    """A peer that answers the end of sessions when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ending: list[Any] = []
+        self.begun = 0
+
+    def _on(self, event: Any) -> None:
+        if event.type == Happening.SESSION_REMOTE_CLOSE:
+            self.ending.append(event.session)
+            return
+        self.begun += event.type == Happening.SESSION_REMOTE_OPEN
+        super()._on(event)
+
+    def end(self) -> None:
+        while self.ending:
+            self.ending.pop().close()
+
+
 def pump(engine: Engine, peer: Peer, now: float = 1.0, step: int = 1 << 30) -> None:
     """Carry bytes both ways, at most ``step`` at a time, until neither has any."""
     peer.work()

@@ -23,7 +23,7 @@ from hypersocket.amqp.v10 import (
 )
 from hypersocket.amqp.v10._proton import lib
 
-from .engines import data, opened, receiver
+from .engines import data, opened, publications, receiver, sender
 from .peer import Peer, pump
 
 
@@ -81,7 +81,10 @@ def test_a_message_as_big_as_is_allowed_comes_whole(monkeypatch: pytest.MonkeyPa
 def transfer(
     number: int, *, settled: bool, size: int = 1, more: bool = False, handle: int = 0
 ) -> bytes:
-    """A message, or a part of it, on a peer's first session; proton itself heeds credit."""
+    """A message, or a part of it, on a peer's first session; proton itself heeds credit.
+
+    With a size of 0 it has no payload at all.
+    """
     fields = [
         _codec.encode_uint(handle),
         _codec.encode_uint(number),
@@ -90,7 +93,7 @@ def transfer(
         _codec.encode(settled),
         _codec.encode(more),
     ]
-    body = b"\x00\x53\x14" + _codec.encode_list(fields) + data(b"x" * size)
+    body = b"\x00\x53\x14" + _codec.encode_list(fields) + (data(b"x" * size) if size else b"")
     return struct.pack(">IBBH", 8 + len(body), 2, 0, 0) + body
 
 
@@ -178,6 +181,47 @@ def test_bytes_for_a_link_that_was_ended_are_not_kept_and_end_the_connection_in_
     assert "bytes on the link from 'node', which was ended" in str(other.lost)
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_link_that_has_ended_keeps_no_part_of_a_message(closed: bool) -> None:
+    """The peer need not end its message, and whoever has the link may keep it."""
+    peer = Peer()
+    engine = opened(peer)
+    link = receiver(engine, peer)
+    engine.receive(transfer(0, settled=False, size=60_000, more=True), 1.0)
+    assert len(link._partial) > 60_000
+    if closed:
+        link.close()
+        assert link.attached
+    else:
+        peer.links[0].close()
+        pump(engine, peer)
+        assert not link.attached
+    assert not link._partial
+
+
+def disposition(first: int, last: int) -> bytes:
+    """The receiver's, of messages on a peer's first session: they are accepted, and settled."""
+    fields = [_codec.encode(True), _codec.encode_uint(first), _codec.encode_uint(last)]
+    fields += [_codec.encode(True), b"\x00\x53\x24\x45"]
+    body = b"\x00\x53\x15" + _codec.encode_list(fields)
+    return struct.pack(">IBBH", 8 + len(body), 2, 0, 0) + body
+
+
+def test_what_is_said_late_of_messages_on_a_sender_that_has_ended_does_no_harm() -> None:
+    peer = Peer()
+    peer.on_delivery = lambda delivery: None
+    engine = opened(peer)
+    link, other = sender(engine, peer), sender(engine, peer)
+    link.send(publications(2))
+    pump(engine, peer)
+    assert len(peer.messages) == 2
+    peer.links[0].close()
+    engine.receive(peer.data() + disposition(0, 1), 1.0)
+    assert not link.attached
+    pump(engine, peer)
+    assert other.is_open
+
+
 def test_the_rest_of_a_message_that_is_too_big_does_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -198,15 +242,20 @@ def test_the_rest_of_a_message_that_is_too_big_does_no_harm(
     assert other.is_open
 
 
-def test_a_message_on_a_link_that_was_refused_ends_the_connection() -> None:
-    """It had no credit for it, and nobody would ever take it."""
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize("more", [True, False])
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_message_on_a_link_that_was_refused_ends_the_connection(
+    settled: bool, more: bool, size: int
+) -> None:
+    """It had no credit for it, and nobody would ever take it; an empty one takes memory, too."""
     peer = Peer()
     engine = opened(peer)
     link = receiver(engine, peer)
     peer.links[0].session.sender("its own").open()
     engine.receive(peer.data(), 1.0)  # and it does not wait for what it is told
     assert link.is_open
-    engine.receive(transfer(0, settled=True, handle=1), 1.0)
+    engine.receive(transfer(0, settled=settled, more=more, size=size, handle=1), 1.0)
     error = broken_off(engine, peer)
     assert error.condition == "amqp:link:transfer-limit-exceeded"
     assert "on a link that was refused" in str(error)

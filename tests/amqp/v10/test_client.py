@@ -29,7 +29,7 @@ from hypersocket.devices.amqp_gateway.clients.v10 import _stream
 
 from .clients import ADDRESS, Told, Wired, bodies, deliver, ignore
 from .clients import wired as wired
-from .peer import Peer
+from .peer import Peer, SlowToEnd
 
 
 async def test_a_refused_attach_raises_the_peers_words(
@@ -44,6 +44,18 @@ async def test_a_refused_attach_raises_the_peers_words(
         with pytest.raises(ChannelLost, match="from 'node'"):
             await client.open_receiver(Subscription(address="node"))
         assert client.lost is None
+
+
+@pytest.mark.parametrize(("timeout", "taken"), [(10, 2), (0.5, 0.25)])
+async def test_the_end_of_a_session_is_not_waited_for_for_ever(
+    timeout: float, taken: float, wired: Wired, autojump_clock: MockClock
+) -> None:
+    async with wired(SlowToEnd(), connect_timeout=timeout) as client:
+        before = trio.current_time()
+        await client.open_sender(ignore, address="first")
+        assert trio.current_time() - before == pytest.approx(taken)
+        await client.open_receiver(Subscription(address="second"))
+        assert trio.current_time() - before == pytest.approx(taken)
 
 
 async def test_an_attach_without_an_answer_is_given_up(

@@ -16,11 +16,13 @@ from hypersocket.amqp import (
 )
 from hypersocket.amqp.v10 import (
     LinkEnded,
+    ReceiverLink,
+    SenderLink,
     Settled,
 )
 
 from .engines import data, only, opened, publications, receiver, sender
-from .peer import Peer, pump
+from .peer import Peer, SlowToEnd, pump
 
 
 @pytest.mark.parametrize("receiving", [False, True])
@@ -129,29 +131,9 @@ def test_many_links_come_and_go() -> None:
         gc.collect()
 
 
-class _SlowToEnd(Peer):
-    """A peer that answers the end of sessions when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ending: list[Any] = []
-        self.begun = 0
-
-    def _on(self, event: Any) -> None:
-        if event.type == proton.Event.SESSION_REMOTE_CLOSE:
-            self.ending.append(event.session)
-            return
-        self.begun += event.type == proton.Event.SESSION_REMOTE_OPEN
-        super()._on(event)
-
-    def end(self) -> None:
-        while self.ending:
-            self.ending.pop().close()
-
-
 def test_a_session_begins_when_those_before_it_have_ended() -> None:
     """RabbitMQ 4 drops what comes with the number of a session that has not quite ended."""
-    peer = _SlowToEnd()
+    peer = SlowToEnd()
     engine = opened(peer)
     links = [engine.open_sender("a"), engine.open_receiver(Subscription(address="b"))]
     pump(engine, peer)
@@ -170,22 +152,47 @@ def test_a_session_begins_when_those_before_it_have_ended() -> None:
     assert again.is_open
 
 
-def test_a_link_that_is_closed_before_its_session_begins_is_detached() -> None:
-    peer = _SlowToEnd()
+def test_a_link_that_is_closed_before_its_session_begins_is_forgotten() -> None:
+    """The peer never hears of it, and nothing of it is kept."""
+    peer = SlowToEnd()
     engine = opened(peer)
-    link = engine.open_sender("a")
-    link.close()
+    kept = len(engine.sessions.links)
+    for number in range(1000):
+        link: SenderLink | ReceiverLink = engine.open_sender("a")
+        if number % 2:
+            link.close()
+            assert only(engine, LinkEnded) == LinkEnded(link, None)
+            link = engine.open_receiver(Subscription(address="b"))
+        link.close()
+        assert only(engine, LinkEnded) == LinkEnded(link, None)
+        assert not link.attached
+        pump(engine, peer)
+    assert (len(engine.links), len(engine.sessions.links)) == (0, kept)
     peer.end()
     pump(engine, peer)
-    assert [one.link for one in engine.events() if isinstance(one, LinkEnded)] == [link]
-    assert len(peer.detached) == 1
-    peer.end()
-    pump(engine, peer)
+    assert (peer.begun, peer.links) == (1, [])
     assert sender(engine, peer).is_open
 
 
+def test_sessions_begin_without_the_end_of_one_that_is_waited_for_no_longer() -> None:
+    """Its end may still come, and does no harm then."""
+    peer = SlowToEnd()
+    engine = opened(peer)
+    link = engine.open_sender("a")
+    pump(engine, peer)
+    assert (link.begun, link.is_open) == (False, False)
+    engine.sessions.begin_anyway()
+    pump(engine, peer)
+    assert (link.begun, link.is_open) == (True, True)
+    assert sender(engine, peer).is_open
+    peer.end()
+    pump(engine, peer)
+    assert link.is_open
+    assert engine.events() == []
+
+
 def test_a_connection_that_ends_ends_links_whose_session_has_not_begun() -> None:
-    peer = _SlowToEnd()
+    peer = SlowToEnd()
     engine = opened(peer)
     link = engine.open_sender("a")
     engine.end_of_input("gone")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypersocket.amqp import NO_PROPERTIES, Properties, Target
 from hypersocket.amqp.v10 import (
     NO_QUIRKS,
+    RABBITMQ,
     RABBITMQ_3,
     CodecError,
     Sections,
@@ -214,7 +215,7 @@ def test_a_ttl_beyond_the_field_is_the_most_that_it_holds() -> None:
 
 def test_rabbitmq_3_gets_ids_that_it_can_pass_on() -> None:
     assert quirks_of("RabbitMQ", "3.10.8") is RABBITMQ_3
-    assert quirks_of("RabbitMQ", "4.0.1") is NO_QUIRKS
+    assert quirks_of("RabbitMQ", "4.0.1") is RABBITMQ
     assert quirks_of("qpid", "1") is NO_QUIRKS
     ids = Properties(message_id=5, correlation_id=uuid.UUID(int=1))
     found = by_proton(message(ids, quirks=RABBITMQ_3))

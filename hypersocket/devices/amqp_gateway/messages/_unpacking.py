@@ -14,11 +14,9 @@ from .._spec import RouteSpec
 from . import _hops, _multipart
 from ._metadata import PropertyMap
 from ._multipart import Message
+from ._returns import Returns
 
 logger = logging.getLogger("hypersocket")
-
-REMEMBERED = 4096
-"""Messages that were delivered again, and are counted where the broker does not count."""
 
 
 class Unfit(Exception):
@@ -44,6 +42,9 @@ class Unpacker:
         counters: the route's; what is passed on as one frame, since its header of frames does not
             fit, is counted as ``damaged``.
 
+    Attributes:
+        returns: is to be told what became of deliveries, where the route has ``max_deliveries``.
+
     Raises:
         GatewayError: the route cannot work.
         ImportError: it needs an extra that is not installed.
@@ -64,7 +65,7 @@ class Unpacker:
         self._most = spec.policy.max_message_size
         self._guard = guard
         self._map = PropertyMap(spec, gateway, protocol)
-        self._again: dict[object, int] = {}
+        self.returns = Returns()
         # The properties last looked at, if nothing in them asks for more than the body: clients
         # give the same object for the same bytes.
         self._plain: Properties | None = None
@@ -116,23 +117,14 @@ class Unpacker:
 
     def _check_deliveries(self, delivery: Delivery, most: int) -> None:
         before = delivery.delivery_count
-        if not before:  # RabbitMQ 4 says 0 of what was released, however often it was
-            before = self._count(delivery) if delivery.redelivered else 0
+        if not before:
+            ours = delivery.redelivered and not delivery.counted
+            before = self.returns.came(delivery) if ours else 0
         if before >= most:
             raise Unfit(
                 "poisonous",
                 f"it was delivered {before} times already, and max_deliveries is {most}",
             )
-
-    def _count(self, delivery: Delivery) -> int:
-        """How often it came back, where the broker says no more than that it did."""
-        target, identifier = delivery.target, delivery.properties.message_id
-        key = identifier, target.exchange, target.routing_key, hash(delivery.body)
-        count = self._again.pop(key, 0) + 1
-        if len(self._again) >= REMEMBERED:
-            del self._again[next(iter(self._again))]
-        self._again[key] = count
-        return count
 
 
 def damaged(counters: Counters, label: str, wrong: str) -> None:

@@ -128,6 +128,7 @@ class In(Route):
 
     def _forget(self) -> None:
         """Deliveries in hand are no longer ours."""
+        self.unpacker.returns.all_went_back()
         given_back = self._given_back = self.held + self.dead_letters.forget_kept()
         self.held = 0
         if self.spec.mode == "no-ack":
@@ -231,6 +232,7 @@ class In(Route):
         """The broker may forget them."""
         self.held -= len(deliveries)
         self.counters.confirmed += len(deliveries)
+        self.unpacker.returns.accepted(deliveries)
         if self.spec.mode != "no-ack":
             receiver.accept(deliveries)
         self.changed()
@@ -238,6 +240,7 @@ class In(Route):
     def release(self, receiver: Receiver, deliveries: Sequence[Delivery]) -> None:
         """The broker is to give them to others, or again to us."""
         self.held -= len(deliveries)
+        self.unpacker.returns.went_back(deliveries)
         if self.spec.mode == "no-ack":
             self._lost(len(deliveries))
         else:
@@ -250,6 +253,7 @@ class In(Route):
         no_ack = self.spec.mode == "no-ack"
 
         def done(buried: bool) -> None:
+            self.unpacker.returns.settled([delivery])
             if no_ack or receiver is not self.receiver:
                 return
             if buried:

@@ -144,6 +144,7 @@ class Serve(Route):
 
     def _forget(self) -> None:
         """What is not settled is the broker's again, and others get it."""
+        self._unpacker.returns.all_went_back()
         self._jobs.take_back()
         self._replies.forget()
         self._given_back = self._held + self.dead_letters.forget_kept()
@@ -197,6 +198,7 @@ class Serve(Route):
 
         def done(_: bool) -> None:
             if receiver is self._receiver:
+                self._unpacker.returns.settled([delivery])
                 self._replies.recurring.cleared(request)
                 receiver.accept([delivery])
                 self.changed()
@@ -217,6 +219,7 @@ class Serve(Route):
     def _release(self, receiver: Receiver, deliveries: Sequence[Delivery]) -> None:
         if receiver is self._receiver:
             receiver.release(deliveries)
+            self._unpacker.returns.went_back(deliveries)
             self._held -= len(deliveries)
             self.counters.requeued += len(deliveries)
             self.changed()
@@ -305,6 +308,7 @@ class Serve(Route):
         receiver: Receiver
         receiver, request = one.context
         if receiver is self._receiver:
+            self._unpacker.returns.accepted([request.delivery])
             receiver.accept([request.delivery])
             self.changed()
 

@@ -30,7 +30,7 @@ from .....amqp.v10 import (
 )
 from ... import _client
 from ..._client import BrokerAddress, OnSettled, ProtocolName
-from ._links import Receiver, Sender
+from ._links import DETACH_TIMEOUT, Receiver, Sender
 from ._stream import name_of
 
 CLOSE_TIMEOUT = 2.0
@@ -196,6 +196,7 @@ class Client:
         self._kick()
         try:
             with trio.move_on_after(self._address.connect_timeout):
+                await self._begun(link)
                 while link.alive and not link.is_open:
                     await self._links.park()
         except BaseException:
@@ -212,6 +213,15 @@ class Client:
                 f"{self._address.connect_timeout:g} s",
                 temporary=True,
             )
+
+    async def _begun(self, link: SenderLink | ReceiverLink) -> None:
+        """Wait, but not for ever, until the peer has answered the end of earlier sessions."""
+        with trio.move_on_after(min(DETACH_TIMEOUT, self._address.connect_timeout / 2)):
+            while link.alive and not link.begun:
+                await self._links.park()
+        if not link.begun:
+            self._engine.sessions.begin_anyway()
+            self._kick()
 
     # --- how it begins and ends --------------------------------------------------------
 
